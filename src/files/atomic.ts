@@ -1,0 +1,145 @@
+/**
+ * How does a file appear whole or not at all?
+ *
+ * It is written beside its place under a temporary name, forced to disk, renamed over, and the folder
+ * is forced to disk too, so that after a crash or a power cut a reader finds the old file or the new
+ * one and nothing between. Faults of the disk that a user can mend leave here as `UserError`.
+ */
+
+import { createHash, randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, rename, rm, statfs, type FileHandle } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { type ErrorCode, isErrno, UserError } from '../base/errors.ts';
+
+/** What a file is to hold: at once, or piece by piece so that it never lies in memory whole. */
+export type FileContent = string | Uint8Array | Iterable<string | Uint8Array>;
+
+/**
+ * Writes `path` so that it holds either what it held before or all of `content`; makes the folders
+ * above it as needed.
+ *
+ * @throws {UserError} `DISK_FULL`, or `USAGE` where the path cannot be written to.
+ */
+export async function writeFileAtomic(path: string, content: FileContent): Promise<void> {
+  const folder = dirname(resolve(path));
+  const temporary = join(folder, `.${basename(path)}.${randomUUID()}.tmp`);
+  try {
+    await mkdir(folder, { recursive: true });
+    const handle = await open(temporary, 'wx');
+    try {
+      await writeAll(handle, content);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, path);
+    await syncFolder(folder);
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined); // the first error is the one to tell
+    throw explainFileError(error, path, 'USAGE');
+  }
+}
+
+async function writeAll(handle: FileHandle, content: FileContent): Promise<void> {
+  const pieces = typeof content === 'string' || content instanceof Uint8Array ? [content] : content;
+  for (const piece of pieces) await handle.appendFile(piece);
+}
+
+/** Forces a folder's list of names to disk; does nothing where the system offers no such thing. */
+export async function syncFolder(folder: string): Promise<void> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(folder, 'r');
+    await handle.sync();
+  } catch (error) {
+    // Windows cannot open a folder, some network disks cannot sync one; the rename itself has happened.
+    if (!['EPERM', 'EACCES', 'EISDIR', 'EINVAL', 'ENOTSUP'].some((code) => isErrno(error, code))) {
+      throw error;
+    }
+  } finally {
+    await handle?.close();
+  }
+}
+
+/** SHA-256 of some bytes or of a text in UTF-8, as 64 hexadecimal digits. */
+export function sha256OfBytes(bytes: string | Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/**
+ * SHA-256 of the given texts and then of the files' bytes, in that order, read as streams.
+ *
+ * @throws {UserError} with `code` where a file cannot be read.
+ */
+export async function sha256OfStream(
+  texts: readonly string[],
+  paths: readonly string[],
+  code: ErrorCode = 'USAGE',
+): Promise<string> {
+  const hash = createHash('sha256');
+  for (const text of texts) hash.update(text);
+  for (const path of paths) {
+    try {
+      const chunks: AsyncIterable<Uint8Array> = createReadStream(path, { highWaterMark: 2 ** 20 });
+      for await (const chunk of chunks) hash.update(chunk);
+    } catch (error) {
+      throw explainFileError(error, path, code);
+    }
+  }
+  return hash.digest('hex');
+}
+
+/** SHA-256 of a file's bytes, as 64 hexadecimal digits. @throws {UserError} with `code` if unreadable. */
+export async function sha256OfFile(path: string, code: ErrorCode = 'USAGE'): Promise<string> {
+  return await sha256OfStream([], [path], code);
+}
+
+/** Bytes that this user may still write on the disk of `folder`, or of the nearest folder above it that exists. */
+export async function freeBytes(folder: string): Promise<number> {
+  for (let path = resolve(folder); ; path = dirname(path)) {
+    try {
+      const disk = await statfs(path);
+      return disk.bavail * disk.bsize;
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT') || dirname(path) === path) {
+        throw explainFileError(error, path, 'USAGE');
+      }
+    }
+  }
+}
+
+interface Explanation {
+  readonly what: string;
+  readonly fix: string;
+}
+
+const explanations: Readonly<Record<string, Explanation | undefined>> = {
+  ENOENT: { what: 'there is no such file or folder', fix: 'Check the path.' },
+  ENOTDIR: { what: 'a part of the path is a file, not a folder', fix: 'Check the path.' },
+  EISDIR: { what: 'this is a folder, not a file', fix: 'Name a file.' },
+  EACCES: { what: 'permission denied', fix: 'Check the rights of the file and its folder.' },
+  EPERM: { what: 'operation not permitted', fix: 'Check the rights of the file and its folder.' },
+  EROFS: { what: 'the disk is read-only', fix: 'Choose a path on a disk that can be written.' },
+  ELOOP: { what: 'the link leads round in a circle', fix: 'Remove the link or mend it.' },
+  ENAMETOOLONG: { what: 'the path is too long', fix: 'Choose a shorter path.' },
+  EIO: { what: 'the disk reports a fault', fix: 'Check the disk, or copy the file to another.' },
+};
+
+/**
+ * The `UserError` for a fault of the file system that a user can mend, else the error as it came
+ * (also if it is a `UserError` already). A full disk is `DISK_FULL`, all else has the given code.
+ */
+export function explainFileError(error: unknown, path: string, code: ErrorCode): unknown {
+  if (isErrno(error, 'ENOSPC') || isErrno(error, 'EDQUOT')) {
+    return new UserError('DISK_FULL', 'no space left on the disk', {
+      where: path,
+      fix: 'Free some space or choose a folder on another disk; nothing half-written was left.',
+      cause: error,
+    });
+  }
+  if (!(error instanceof Error) || error instanceof UserError || !('code' in error)) return error;
+  const explanation = explanations[String(error.code)];
+  if (explanation === undefined) return error;
+  return new UserError(code, explanation.what, { where: path, fix: explanation.fix, cause: error });
+}
