@@ -20,7 +20,7 @@ const files = execFileSync('git', listed, { cwd: root, encoding: 'utf8' })
   .map((path) => ({ path, lines: readFileSync(join(root, path), 'utf8').trimEnd().split('\n') }));
 
 const folders = groupBy(files, folderOf);
-for (const folder of [...folders.keys()].toSorted()) {
+for (const folder of [...folders.keys()].toSorted((a, b) => a.localeCompare(b))) {
   const members = folders.get(folder);
   const lines = members.reduce((sum, file) => sum + file.lines.length, 0);
   console.log(`${folder.padEnd(16)} ${pad(members.length)} files ${pad(lines)} lines`);
@@ -42,15 +42,16 @@ function report(kind, name, length) {
   }
 }
 
-/** Functions and methods by their formatting: from the opening line to the brace at its indent. */
+/** Functions and methods by their formatting: from the opening line to the next brace at its indent. */
 function functionsIn(lines) {
   const opening =
-    /^(\s*)(?:export )?(?:async )?(?:function\*? (\w+)|(?:static )?(?:async )?(#?\w+)\(.*\{$)/;
+    /^(\s*)(?:(?:export |async )*function\*? (\w+)|(?:static |async )*(#?\w+)\([^'`]*\).* \{$)/;
   return lines.flatMap((line, start) => {
     const match = opening.exec(line);
-    if (match === null || ['if', 'for', 'while', 'switch', 'catch'].includes(match[3])) return [];
-    const end = lines.findIndex((other, i) => i > start && other === `${match[1]}}`);
-    return end < 0 ? [] : [{ name: match[2] ?? match[3], length: end - start + 1 }];
+    if (match === null || ['if', 'for', 'while', 'switch'].includes(match[3])) return [];
+    const length =
+      lines.slice(start + 1).findIndex((other) => other.startsWith(`${match[1]}}`)) + 2;
+    return [{ name: match[2] ?? match[3], length }];
   });
 }
 
