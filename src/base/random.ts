@@ -6,7 +6,13 @@
  * adding a draw in one place moves no number in another.
  */
 
-/** A seeded stream of random numbers (sfc32, seeded by FNV-1a of the seed and the fork names). */
+/**
+ * A seeded stream of random numbers: sfc32, whose three words of state are FNV-1a hashes of the seed
+ * and the fork names from three different offsets, so that two names whose hashes collide once still
+ * give different streams.
+ *
+ * @see Doty-Humphrey, PractRand 0.94, `sfc32`; Fowler, Noll, Vo, FNV-1a 32.
+ */
 export class Random {
   readonly #seed: string;
   #a: number;
@@ -16,13 +22,17 @@ export class Random {
 
   constructor(seed: number | string) {
     this.#seed = String(seed);
-    this.#a = fnv1a(`${this.#seed}#a`);
-    this.#b = fnv1a(`${this.#seed}#b`);
-    this.#c = fnv1a(`${this.#seed}#c`);
-    for (let i = 0; i < 12; i++) this.#next();
+    this.#a = fnv1a(this.#seed, 0x811c9dc5);
+    this.#b = fnv1a(this.#seed, 0x9e3779b9);
+    this.#c = fnv1a(this.#seed, 0x243f6a88);
+    // PractRand discards 15 draws where all three words are seeded.
+    for (let i = 0; i < 15; i++) this.#next();
   }
 
-  /** An independent stream for one purpose; the same names give the same stream. */
+  /**
+   * An independent stream for one purpose, whatever has been drawn here. The same names give the same
+   * stream, and `fork('a').fork('b')` is `fork('a', 'b')`.
+   */
   fork(...names: readonly (string | number)[]): Random {
     return new Random([this.#seed, ...names].join('/'));
   }
@@ -65,8 +75,8 @@ export class Random {
   }
 }
 
-function fnv1a(text: string): number {
-  let hash = 0x811c9dc5;
+function fnv1a(text: string, offset: number): number {
+  let hash = offset;
   for (let i = 0; i < text.length; i++) {
     hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   }
