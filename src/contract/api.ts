@@ -28,6 +28,8 @@ export interface RunHead {
   readonly checkpoints: readonly string[];
   readonly prompts: number;
   readonly has_report: boolean;
+  /** What is wrong with the folder, where it cannot be shown at all. */
+  readonly problem: string | null;
 }
 
 /** Row metadata of one position, columnar, in the order of rows.jsonl. */
