@@ -1,0 +1,266 @@
+/**
+ * What exactly goes into the models, and which of its tokens are read?
+ *
+ * Everything that can be wrong with prompts, templates, triggers and lengths is found here, before
+ * the first model is opened. Prompts are never cut short: that would move `last` without a word.
+ */
+
+import { UserError } from '../base/errors.ts';
+import { formatCount, plural } from '../base/units.ts';
+import { renderChat } from './chat.ts';
+import {
+  type Located,
+  type PositionSelector,
+  type Resolved,
+  resolvePosition,
+  type TriggerColumns,
+  type UserText,
+} from './positions.ts';
+import type { Prompt, PromptSet } from './prompts.ts';
+import type { Encoding, Tokenizer } from './tokenizer.ts';
+
+export interface PrepareOptions {
+  readonly positions: readonly PositionSelector[];
+  /** A reply that every prompt is continued with, or the column that holds each row's. */
+  readonly forceReply?: string | { readonly column: string };
+  /** Rows with more tokens than this, forced reply included, are refused. */
+  readonly tokenLimit?: number;
+  /** Tokens that the model can take; where absent, the tokenizer's word counts. */
+  readonly modelLimit?: number;
+  /** For rows without a `trigger`, or `sham`, column. */
+  readonly trigger?: string;
+  readonly sham?: string;
+  /** Whether `text` is cut as it stands, or put as a user's message through the chat template. */
+  readonly templateMode?: 'raw' | 'chat';
+}
+
+/** A prompt ready to be run. */
+export interface Prepared {
+  readonly id: string;
+  /** Index in the prompt set, from 0. */
+  readonly prompt: number;
+  /** The prompt's tokens, then those of the forced reply. */
+  readonly ids: readonly number[];
+  /** How many of `ids` are the prompt's. */
+  readonly promptLength: number;
+  /** As the vocabulary writes them; null where there is no tokenizer. */
+  readonly tokens: readonly (string | null)[];
+  /** How many tokens stand for words outside the vocabulary. */
+  readonly unknown: number;
+  /** One for each selector, in their order. */
+  readonly positions: readonly Resolved[];
+}
+
+/**
+ * Cuts every prompt into tokens and finds every position in it.
+ *
+ * @returns One record for each prompt, in the order of the set.
+ * @throws {UserError} `TOKENIZER_UNUSABLE`, `PROMPTS_INVALID`, or `POSITION_UNRESOLVED` where a row
+ *   contradicts itself or a position is found in no row at all.
+ */
+export function preparePrompts(
+  set: PromptSet,
+  tokenizer: Tokenizer | null,
+  options: PrepareOptions,
+): Prepared[] {
+  const prepared = set.prompts.map((prompt) => preparePrompt(prompt, tokenizer, options, set.path));
+  refuseLong(prepared, tokenizer, options, set.path);
+  options.positions.forEach(({ name }, i) => {
+    if (prepared.some((row) => row.positions[i].indices !== null)) return;
+    throw new UserError('POSITION_UNRESOLVED', `no row has a position "${name}"`, {
+      where: `${set.path}, row "${prepared[0].id}": ${prepared[0].positions[i].reason}`,
+      fix:
+        name === 'trigger_end'
+          ? 'Give the trigger with --trigger TEXT, or in columns "trigger" and "sham".'
+          : `Leave "${name}" out of --positions.`,
+    });
+  });
+  return prepared;
+}
+
+function preparePrompt(
+  prompt: Prompt,
+  tokenizer: Tokenizer | null,
+  options: PrepareOptions,
+  path: string,
+): Prepared {
+  const where = `${path}:${prompt.line}, row "${prompt.id}"`;
+  const own = cutPrompt(prompt, tokenizer, options.templateMode ?? 'raw', where);
+  const reply = cutReply(prompt, tokenizer, options.forceReply, where);
+  const row: Located = {
+    id: prompt.id,
+    promptLength: own.ids.length,
+    replyLength: reply.ids.length,
+    user: own.user,
+    trigger: options.positions.some(({ kind }) => kind === 'trigger_end')
+      ? triggerColumns(prompt, options, where)
+      : noTrigger,
+  };
+  const ids = [...own.ids, ...reply.ids];
+  const unknownId = tokenizer?.unknownId ?? null;
+  return {
+    id: prompt.id,
+    prompt: prompt.index,
+    ids,
+    promptLength: own.ids.length,
+    tokens: [...own.tokens, ...reply.tokens],
+    unknown: unknownId === null ? 0 : ids.filter((id) => id === unknownId).length,
+    positions: options.positions.map((selector) => resolvePosition(selector, row)),
+  };
+}
+
+interface CutPrompt {
+  readonly ids: readonly number[];
+  readonly tokens: readonly (string | null)[];
+  readonly user: UserText | null;
+}
+
+function cutPrompt(
+  { body }: Prompt,
+  tokenizer: Tokenizer | null,
+  mode: 'raw' | 'chat',
+  where: string,
+): CutPrompt {
+  if (body.kind === 'ids') {
+    const tokens = body.ids.map((id) => tokenizer?.tokenOf(id) ?? null);
+    return { ids: body.ids, tokens, user: null };
+  }
+  if (tokenizer === null) throw tokenizerNeeded(`a prompt given as ${body.kind}`, where);
+  if (body.kind === 'text' && mode === 'raw') {
+    const encoding = tokenizer.encode(body.text, { addSpecialTokens: true });
+    refuseDoubleBos(encoding, tokenizer, where);
+    const words = { start: 0, end: body.text.length };
+    return withUser(encoding, tokenizer, body.text, words);
+  }
+  const messages = body.kind === 'text' ? [{ role: 'user', content: body.text }] : body.messages;
+  const chat = renderChat(tokenizer, messages, where);
+  return withUser(chat.encoding, tokenizer, chat.text, chat.user);
+}
+
+function withUser(
+  encoding: Encoding,
+  tokenizer: Tokenizer,
+  text: string,
+  words: UserText['words'],
+): CutPrompt {
+  let spans: ReturnType<Tokenizer['spansOf']> | undefined;
+  const user = { text, words, spans: () => (spans ??= tokenizer.spansOf(text, encoding)) };
+  return { ids: encoding.ids, tokens: encoding.tokens, user };
+}
+
+function refuseDoubleBos({ ids }: Encoding, tokenizer: Tokenizer, where: string): void {
+  if (tokenizer.bosId === null || ids[0] !== tokenizer.bosId || ids[1] !== tokenizer.bosId) return;
+  throw new UserError(
+    'PROMPTS_INVALID',
+    `the prompt would begin with "${tokenizer.bosToken}" twice`,
+    {
+      where,
+      fix: `Remove "${tokenizer.bosToken}" from the text; the tokenizer adds it.`,
+    },
+  );
+}
+
+const noReply: Pick<Encoding, 'ids' | 'tokens'> = { ids: [], tokens: [] };
+
+function cutReply(
+  prompt: Prompt,
+  tokenizer: Tokenizer | null,
+  forceReply: PrepareOptions['forceReply'],
+  where: string,
+): Pick<Encoding, 'ids' | 'tokens'> {
+  if (forceReply === undefined) return noReply;
+  const reply = typeof forceReply === 'string' ? forceReply : prompt.columns[forceReply.column];
+  if (typeof reply !== 'string' || reply.trim() === '') {
+    const source = typeof forceReply === 'string' ? '' : ` in column "${forceReply.column}"`;
+    throw new UserError('PROMPTS_INVALID', `there is no forced reply${source}`, {
+      where,
+      fix: 'Give each row a reply with words in it, or one for all with --force-reply TEXT.',
+    });
+  }
+  if (tokenizer === null) throw tokenizerNeeded('a forced reply', where);
+  return tokenizer.encode(reply, { addSpecialTokens: false });
+}
+
+const noTrigger: TriggerColumns = { triggered: null, trigger: null, sham: null };
+
+function triggerColumns(
+  { columns }: Prompt,
+  options: PrepareOptions,
+  where: string,
+): TriggerColumns {
+  const triggered = columns['triggered'] ?? null;
+  if (triggered !== null && typeof triggered !== 'boolean' && triggered !== 0 && triggered !== 1) {
+    throw new UserError('PROMPTS_INVALID', `"triggered" is ${JSON.stringify(triggered)}`, {
+      where,
+      fix: 'Write true or false.',
+    });
+  }
+  const trigger = textColumn(columns, 'trigger', where) ?? options.trigger ?? null;
+  const ownSham = textColumn(columns, 'sham', where);
+  const sham = ownSham ?? options.sham;
+  return {
+    triggered: triggered === null ? null : Boolean(triggered),
+    trigger,
+    sham: sham === undefined ? null : { text: sham, isOwn: ownSham !== undefined },
+  };
+}
+
+function textColumn(columns: Prompt['columns'], name: string, where: string): string | undefined {
+  const value = columns[name] ?? undefined;
+  if (value === undefined || value === '') return undefined;
+  if (typeof value === 'string') return value;
+  throw new UserError('PROMPTS_INVALID', `"${name}" is ${JSON.stringify(value)}, not a text`, {
+    where,
+    fix: `Write the words as they stand in the prompt, or leave "${name}" out.`,
+  });
+}
+
+function refuseLong(
+  prepared: readonly Prepared[],
+  tokenizer: Tokenizer | null,
+  { tokenLimit, modelLimit }: PrepareOptions,
+  path: string,
+): void {
+  const model = modelLimit ?? tokenizer?.modelMaxLength ?? Infinity;
+  const limit = Math.min(tokenLimit ?? Infinity, model);
+  const long = prepared.filter(({ ids }) => ids.length > limit);
+  if (long.length === 0) return;
+  const source = limit === tokenLimit ? '--token-limit' : 'the model takes no more';
+  throw new UserError(
+    'PROMPTS_INVALID',
+    `${plural(long.length, 'row')} longer than ${formatCount(limit)} tokens (${source}): ${names(long)}`,
+    {
+      where: path,
+      fix: 'Shorten those prompts or remove them; they are never cut, since that would move "last".',
+    },
+  );
+}
+
+/**
+ * Holds the ids against a model's vocabulary.
+ *
+ * @throws {UserError} `PROMPTS_INVALID` where an id is not below `size`.
+ */
+export function checkVocabulary(prepared: readonly Prepared[], size: number, where: string): void {
+  const outside = prepared.filter(({ ids }) => ids.some((id) => id >= size));
+  if (outside.length === 0) return;
+  const id = outside[0].ids.find((candidate) => candidate >= size);
+  throw new UserError(
+    'PROMPTS_INVALID',
+    `token id ${id} is outside the vocabulary of ${formatCount(size)}, in ${plural(outside.length, 'row')}: ${names(outside)}`,
+    { where, fix: 'Use prompts and a tokenizer that belong to this model.' },
+  );
+}
+
+/** The first few ids of some rows. */
+function names(rows: readonly { readonly id: string }[]): string {
+  const first = rows.slice(0, 5).map(({ id }) => `"${id}"`);
+  return first.join(', ') + (rows.length > 5 ? ', …' : '');
+}
+
+function tokenizerNeeded(what: string, where: string): UserError {
+  return new UserError('TOKENIZER_UNUSABLE', `${what} needs a tokenizer`, {
+    where,
+    fix: 'Put tokenizer.json and tokenizer_config.json beside the model, or give the prompts as ids.',
+  });
+}

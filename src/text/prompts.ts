@@ -1,0 +1,213 @@
+/**
+ * What is asked of the models? A prompt set is a JSONL file, one prompt a line.
+ *
+ * Each line is an object with a unique `id`, which joins everything later (activations, labels,
+ * scores), exactly one body, and any further keys as columns:
+ *
+ *     text       a text, to be cut with the model's own special tokens around it
+ *     messages   a conversation that the model's chat template renders
+ *     ids        token ids, taken as they are; needs no tokenizer
+ */
+
+import { UserError } from '../base/errors.ts';
+import { sha256OfBytes } from '../files/atomic.ts';
+import { readIfThere, utf8 } from '../files/whole.ts';
+import type { Message } from './tokenizer.ts';
+
+export type PromptBody =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'messages'; readonly messages: readonly Message[] }
+  | { readonly kind: 'ids'; readonly ids: readonly number[] };
+
+export interface Prompt {
+  readonly id: string;
+  /** Its place in the set, from 0; blank lines do not count. */
+  readonly index: number;
+  /** Its line in the file, from 1. */
+  readonly line: number;
+  readonly body: PromptBody;
+  /** Every key that is neither `id` nor the body, as it was given. */
+  readonly columns: Readonly<Record<string, unknown>>;
+}
+
+export interface PromptSet {
+  readonly path: string;
+  /** SHA-256 of the file's bytes. */
+  readonly sha256: string;
+  /** In the order of the file. */
+  readonly prompts: readonly Prompt[];
+}
+
+/**
+ * Reads a prompt set.
+ *
+ * @throws {UserError} `PROMPTS_INVALID`, naming the line, where the file is not as this page says.
+ */
+export async function readPrompts(path: string): Promise<PromptSet> {
+  const other = /\.(csv|tsv|txt|json|parquet)$/i.exec(path);
+  if (other !== null) {
+    throw new UserError(
+      'PROMPTS_INVALID',
+      `"${other[0]}" is not a form in which prompts are read`,
+      {
+        where: path,
+        fix: 'Write JSONL, one object a line: {"id": "a1", "text": "…"}.',
+      },
+    );
+  }
+  const bytes = await readIfThere(path, 'PROMPTS_INVALID');
+  if (bytes === null) {
+    throw new UserError('PROMPTS_INVALID', 'there is no such prompt set', {
+      where: path,
+      fix: 'Check the path given with --prompts.',
+    });
+  }
+  return { path, sha256: sha256OfBytes(bytes), prompts: parsePrompts(bytes, path) };
+}
+
+function parsePrompts(bytes: Uint8Array, path: string): Prompt[] {
+  const prompts: Prompt[] = [];
+  const lineOf = new Map<string, number>();
+  utf8(bytes, path, 'PROMPTS_INVALID')
+    .split('\n')
+    .forEach((source, i) => {
+      if (source.trim() === '') return;
+      const at: Place = { path, line: i + 1 };
+      const prompt = promptOf(parseLine(source, at), prompts.length, at);
+      const earlier = lineOf.get(prompt.id);
+      if (earlier !== undefined) {
+        throw invalid(
+          at,
+          `id "${prompt.id}" was used on line ${earlier} already`,
+          'Give each prompt an id of its own.',
+        );
+      }
+      lineOf.set(prompt.id, at.line);
+      prompts.push(prompt);
+    });
+  if (prompts.length === 0) {
+    throw new UserError('PROMPTS_INVALID', 'the prompt set is empty', {
+      where: path,
+      fix: 'Write at least one line: {"id": "a1", "text": "…"}.',
+    });
+  }
+  return prompts;
+}
+
+interface Place {
+  readonly path: string;
+  readonly line: number;
+}
+
+function parseLine(source: string, at: Place): Readonly<Record<string, unknown>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(source);
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw invalid(
+      at,
+      `the line is not JSON: ${message}`,
+      'Write one whole JSON object on each line.',
+      cause,
+    );
+  }
+  if (!isRecord(value)) {
+    throw invalid(at, 'the line holds no JSON object', 'Write one whole JSON object on each line.');
+  }
+  return value;
+}
+
+function promptOf(record: Readonly<Record<string, unknown>>, index: number, at: Place): Prompt {
+  const { id, text, messages, ids, ...columns } = record;
+  if (typeof id !== 'string' || id === '') {
+    throw invalid(
+      at,
+      id === undefined ? 'the prompt has no "id"' : `"id" is ${show(id)}, not a text`,
+      'Give it an "id" of its own, for example "id": "a1".',
+    );
+  }
+  const bodies = Object.entries({ text, messages, ids }).filter(([, body]) => body !== undefined);
+  if (bodies.length !== 1) {
+    const found = bodies.map(([key]) => `"${key}"`).join(' and ');
+    throw invalid(
+      at,
+      `prompt "${id}" has ${bodies.length === 0 ? 'no body' : `more than one body, ${found}`}`,
+      'Give exactly one of "text", "messages" and "ids".',
+    );
+  }
+  return { id, index, line: at.line, body: bodyOf(id, bodies[0], at), columns };
+}
+
+function bodyOf(id: string, [kind, body]: [string, unknown], at: Place): PromptBody {
+  if (kind === 'text') return { kind: 'text', text: textOf(id, body, at) };
+  if (kind === 'ids') return { kind: 'ids', ids: idsOf(id, body, at) };
+  return { kind: 'messages', messages: messagesOf(id, body, at) };
+}
+
+function textOf(id: string, body: unknown, at: Place): string {
+  if (typeof body === 'string' && body.trim() !== '') return body;
+  throw invalid(
+    at,
+    `"text" of prompt "${id}" is ${show(body)}, not a text with words in it`,
+    'Write the prompt, or remove the line.',
+  );
+}
+
+function idsOf(id: string, body: unknown, at: Place): readonly number[] {
+  if (Array.isArray(body) && body.length > 0 && body.every(isTokenId)) return body;
+  const items: readonly unknown[] = Array.isArray(body) ? body : [];
+  const wrong = items.findIndex((item) => !isTokenId(item));
+  const what = wrong < 0 ? `is ${show(body)}` : `holds ${show(items[wrong])} at ${wrong}`;
+  throw invalid(
+    at,
+    `"ids" of prompt "${id}" ${what}, not a list of token ids`,
+    'Write whole numbers from 0, at least one.',
+  );
+}
+
+function messagesOf(id: string, body: unknown, at: Place): readonly Message[] {
+  const fix = 'Write a list of {"role": "user", "content": "…"}, at least one.';
+  if (!Array.isArray(body) || body.length === 0) {
+    throw invalid(at, `"messages" of prompt "${id}" is ${show(body)}, not a list of messages`, fix);
+  }
+  return body.map((message: unknown, i) => {
+    if (
+      !isRecord(message) ||
+      typeof message['role'] !== 'string' ||
+      typeof message['content'] !== 'string'
+    ) {
+      throw invalid(
+        at,
+        `message ${i} of prompt "${id}" lacks a "role" or "content" that is a text`,
+        fix,
+      );
+    }
+    const { role, content } = message;
+    if (content.trim() === '' && role === 'user') {
+      throw invalid(
+        at,
+        `message ${i} of prompt "${id}" is empty`,
+        'Write the prompt, or remove the line.',
+      );
+    }
+    return { role, content };
+  });
+}
+
+function isTokenId(item: unknown): item is number {
+  return typeof item === 'number' && Number.isInteger(item) && item >= 0 && item < 2 ** 31;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'absent';
+  return text.length > 40 ? `${text.slice(0, 39)}…` : text;
+}
+
+function invalid(at: Place, what: string, fix: string, cause?: unknown): UserError {
+  return new UserError('PROMPTS_INVALID', what, { where: `${at.path}:${at.line}`, fix, cause });
+}

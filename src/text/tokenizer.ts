@@ -1,0 +1,269 @@
+/**
+ * How does a model's own tokenizer cut a text?
+ *
+ * The only door to transformers.js. Everything is read from the model's folder and nothing else:
+ * the library is handed parsed files and never a name or a path, so it opens no socket and leaves
+ * no cache behind. Only `tokenizer.json` is understood, the form that "fast" tokenizers save.
+ */
+
+import { join } from 'node:path';
+import { invariant } from '../base/invariant.ts';
+import { UserError } from '../base/errors.ts';
+import { sha256OfBytes } from '../files/atomic.ts';
+import { readIfThere, utf8 } from '../files/whole.ts';
+import { type AddedToken, alignTokens, type Span, spellingOf } from './spans.ts';
+
+/** A text cut into tokens. `before` and `after` tokens were put around it and are not in the text. */
+export interface Encoding {
+  readonly ids: readonly number[];
+  readonly tokens: readonly string[];
+  readonly before: number;
+  readonly after: number;
+}
+
+export interface EncodeOptions {
+  /** Whether to put the model's own tokens, such as its BOS, around the text. */
+  readonly addSpecialTokens: boolean;
+}
+
+/** One turn of a conversation. */
+export interface Message {
+  readonly role: string;
+  readonly content: string;
+}
+
+export interface Tokenizer {
+  /** Folder it was read from. */
+  readonly folder: string;
+  /** SHA-256 over tokenizer.json, tokenizer_config.json and, where there is one, chat_template.jinja. */
+  readonly sha256: string;
+  /** Jinja source of the chat template; null where the model has none. */
+  readonly chatTemplate: string | null;
+  readonly chatTemplateSha256: string | null;
+  readonly bosToken: string | null;
+  readonly bosId: number | null;
+  /** Id that stands for words outside the vocabulary; null where every text can be spelled. */
+  readonly unknownId: number | null;
+  /** `model_max_length` of tokenizer_config.json; null where it is absent or a stand-in for "none". */
+  readonly modelMaxLength: number | null;
+  encode(text: string, options: EncodeOptions): Encoding;
+  /** Characters of `text` under each token of its encoding. @throws {UserError} `POSITION_UNRESOLVED`. */
+  spansOf(text: string, encoding: Encoding): Span[];
+  decode(ids: readonly number[]): string;
+  /** The vocabulary's string for an id; null outside it. */
+  tokenOf(id: number): string | null;
+  /** The conversation as the model reads it, its generation prompt included. @throws what the template raises. */
+  render(messages: readonly Message[]): string;
+}
+
+/**
+ * Opens the tokenizer in a model's folder.
+ *
+ * @throws {UserError} `TOKENIZER_UNUSABLE` where its files are absent, broken, or of another kind.
+ */
+export async function openTokenizer(folder: string): Promise<Tokenizer> {
+  const files = await readFiles(folder);
+  const { env, PreTrainedTokenizer } = await import('@huggingface/transformers');
+  // Nothing below asks for a file; these make sure that no later version comes to.
+  env.allowRemoteModels = false;
+  env.useFSCache = false;
+  env.useBrowserCache = false;
+  let inner: InstanceType<typeof PreTrainedTokenizer>;
+  let chatTemplate: string | null;
+  try {
+    inner = new PreTrainedTokenizer(files.tokenizer, files.config);
+    chatTemplate = inner.chat_template === null ? null : inner.get_chat_template();
+  } catch (cause) {
+    throw new UserError('TOKENIZER_UNUSABLE', `transformers.js cannot use it: ${reason(cause)}`, {
+      where: folder,
+      fix: 'Save the tokenizer again with AutoTokenizer.from_pretrained(…).save_pretrained(…) in Python.',
+      cause,
+    });
+  }
+  const cut = (text: string, addSpecialTokens: boolean): string[] =>
+    inner.tokenize(text, { add_special_tokens: addSpecialTokens });
+  const frame = frameOf(cut);
+  const disagreement = bosDisagreement(files.config, frame.before, inner.bos_token);
+  const added = addedTokens(files.tokenizer);
+  const spelling = spellingOf(files.tokenizer);
+  let vocabulary: ReadonlyMap<number, string> | undefined;
+
+  return {
+    folder,
+    sha256: files.sha256,
+    chatTemplate,
+    chatTemplateSha256: chatTemplate === null ? null : sha256OfBytes(chatTemplate),
+    bosToken: inner.bos_token,
+    bosId: inner.bos_token_id ?? null,
+    unknownId: inner.unk_token_id ?? null,
+    modelMaxLength: inner.model_max_length < 1e9 ? inner.model_max_length : null,
+    encode(text, { addSpecialTokens }) {
+      if (addSpecialTokens && disagreement !== null) {
+        throw new UserError('TOKENIZER_UNUSABLE', disagreement, {
+          where: folder,
+          fix: 'Make tokenizer.json and tokenizer_config.json agree, or give the prompts as messages or ids.',
+        });
+      }
+      const { before, after } = addSpecialTokens ? frame : { before: [], after: [] };
+      const ids = inner.encode(text, { add_special_tokens: addSpecialTokens });
+      const tokens = cut(text, addSpecialTokens);
+      return { ids, tokens, before: before.length, after: after.length };
+    },
+    spansOf(text, { tokens, before, after }) {
+      const own = tokens.slice(before, tokens.length - after);
+      return [
+        ...Array.from({ length: before }, () => ({ start: 0, end: 0 })),
+        ...alignTokens(text, own, added, spelling),
+        ...Array.from({ length: after }, () => ({ start: text.length, end: text.length })),
+      ];
+    },
+    decode(ids) {
+      if (ids.length === 0) return '';
+      return inner.decode([...ids], { clean_up_tokenization_spaces: false });
+    },
+    tokenOf(id) {
+      vocabulary ??= new Map(Array.from(inner.get_vocab(), ([token, own]) => [own, token]));
+      return vocabulary.get(id) ?? null;
+    },
+    render(messages) {
+      // A template that asks for today's date would give another prompt tomorrow; without the function
+      // those in use fall back to a date of their own.
+      const options = { tokenize: false, add_generation_prompt: true, strftime_now: undefined };
+      const rendered: unknown = inner.apply_chat_template([...messages], options);
+      invariant(typeof rendered === 'string', 'a chat template gave something else than text');
+      return rendered;
+    },
+  };
+}
+
+interface TokenizerFiles {
+  readonly tokenizer: Readonly<Record<string, unknown>>;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly sha256: string;
+}
+
+async function readFiles(folder: string): Promise<TokenizerFiles> {
+  const read = async (name: string): Promise<Uint8Array | null> =>
+    await readIfThere(join(folder, name), 'TOKENIZER_UNUSABLE');
+  const tokenizer = await read('tokenizer.json');
+  const config = await read('tokenizer_config.json');
+  const template = await read('chat_template.jinja');
+  if (tokenizer === null) throw await noTokenizer(folder);
+  if (config === null) {
+    throw new UserError('TOKENIZER_UNUSABLE', 'there is no tokenizer_config.json', {
+      where: folder,
+      fix: 'Copy tokenizer_config.json from where the model came from; it names the special tokens.',
+    });
+  }
+  const parts = [tokenizer, config, ...(template === null ? [] : [template])];
+  const settings = jsonObject(config, join(folder, 'tokenizer_config.json'));
+  return {
+    tokenizer: jsonObject(tokenizer, join(folder, 'tokenizer.json')),
+    config:
+      template === null
+        ? settings
+        : {
+            ...settings,
+            chat_template: utf8(
+              template,
+              join(folder, 'chat_template.jinja'),
+              'TOKENIZER_UNUSABLE',
+            ),
+          },
+    sha256: sha256OfBytes(Buffer.concat(parts)),
+  };
+}
+
+/** Files of "slow" tokenizers, which need code to be read. */
+const slowFiles = ['tokenizer.model', 'vocab.json', 'vocab.txt', 'spiece.model', 'tekken.json'];
+
+async function noTokenizer(folder: string): Promise<UserError> {
+  const found: string[] = [];
+  for (const name of slowFiles) {
+    if ((await readIfThere(join(folder, name), 'TOKENIZER_UNUSABLE')) !== null) found.push(name);
+  }
+  const fix =
+    found.length > 0
+      ? 'Convert it in Python: AutoTokenizer.from_pretrained(FOLDER, use_fast=True).save_pretrained(FOLDER).'
+      : 'Copy tokenizer.json and tokenizer_config.json into the folder, or give the prompts as token ids.';
+  const besides = found.length > 0 ? `, only the slow form ${found.join(', ')}` : '';
+  return new UserError('TOKENIZER_UNUSABLE', `there is no tokenizer.json${besides}`, {
+    where: folder,
+    fix,
+  });
+}
+
+function jsonObject(bytes: Uint8Array, path: string): Readonly<Record<string, unknown>> {
+  const fix = 'Copy the file again from where the model came from.';
+  let value: unknown;
+  try {
+    value = JSON.parse(utf8(bytes, path, 'TOKENIZER_UNUSABLE'));
+  } catch (cause) {
+    if (cause instanceof UserError) throw cause;
+    throw new UserError('TOKENIZER_UNUSABLE', `the file is not JSON: ${reason(cause)}`, {
+      where: path,
+      fix,
+      cause,
+    });
+  }
+  if (!isRecord(value)) {
+    throw new UserError('TOKENIZER_UNUSABLE', 'the file holds no JSON object', {
+      where: path,
+      fix,
+    });
+  }
+  return value;
+}
+
+interface Frame {
+  readonly before: readonly string[];
+  readonly after: readonly string[];
+}
+
+/** What the tokenizer puts around every text, told by the tokens of a text that is plainly not special. */
+function frameOf(cut: (text: string, addSpecialTokens: boolean) => string[]): Frame {
+  const bare = cut('a', false);
+  const framed = cut('a', true);
+  for (let before = 0; before + bare.length <= framed.length; before++) {
+    if (bare.every((token, i) => framed[before + i] === token)) {
+      return { before: framed.slice(0, before), after: framed.slice(before + bare.length) };
+    }
+  }
+  return { before: [], after: [] };
+}
+
+/**
+ * Python honours `add_bos_token` over tokenizer.json's post-processor and transformers.js does not, so
+ * where the two disagree there is no telling what the model was trained on.
+ */
+function bosDisagreement(
+  config: Readonly<Record<string, unknown>>,
+  before: readonly string[],
+  bos: string | null,
+): string | null {
+  const wanted = config['add_bos_token'];
+  const isAdded = bos !== null && before.includes(bos);
+  if (typeof wanted !== 'boolean' || wanted === isAdded) return null;
+  return `tokenizer_config.json says add_bos_token is ${wanted}, but tokenizer.json ${isAdded ? 'adds one' : 'adds none'}`;
+}
+
+function addedTokens(
+  tokenizer: Readonly<Record<string, unknown>>,
+): ReadonlyMap<string, AddedToken> {
+  const list: unknown = tokenizer['added_tokens'];
+  const added = new Map<string, AddedToken>();
+  for (const token of Array.isArray(list) ? list.filter(isRecord) : []) {
+    const { content, lstrip, rstrip } = token;
+    if (typeof content !== 'string') continue;
+    added.set(content, { content, lstrip: lstrip === true, rstrip: rstrip === true });
+  }
+  return added;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function reason(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
