@@ -1,0 +1,112 @@
+/**
+ * What a model family must say, and nothing more: which config keys it knows, which tensors it has,
+ * and its equation.
+ *
+ * The equation is written once, as a block with ports:
+ *
+ *     block(hidden, past?, params, edits?) → (hidden, present?, taps)
+ *
+ * A port is bound when a graph is composed, not when the family is written. The same block becomes a
+ * whole model, one step of a streamed one, a decoder with a cache, a model with adapters or with
+ * interventions, or a trainable one, by binding `param`, `past` and `tap` in another way.
+ */
+
+import type { Builder, KeyValue } from '../src/graph/builder.ts';
+import type { Value } from '../src/graph/onnx.ts';
+import type { BlockSiteKind, SiteKind } from '../src/graph/sites.ts';
+import type { ConfigReader } from './settings.ts';
+
+/** Sizes that every decoder has. */
+export interface Settings {
+  readonly layers: number;
+  /** d, the width of the residual stream. */
+  readonly width: number;
+  readonly vocabulary: number;
+  /** Longest sequence the positions reach. */
+  readonly context: number;
+  readonly heads: number;
+  readonly keyHeads: number;
+  readonly headDim: number;
+  /** Whether the head is the transposed embedding, and no `lm_head.weight` of its own. */
+  readonly isTied: boolean;
+}
+
+/** A tensor that the checkpoint must hold, under its name in the file. */
+export interface Parameter {
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+/**
+ * Values that a pass computes once and all blocks read.
+ *
+ * Inside a graph the stream is `[tokens, d]` with tokens = batch · position, so that every linear map
+ * is one matrix product; only attention sees `[batch, position, …]`.
+ */
+export interface Frame {
+  /** `[tokens]`: token ids, prompt after prompt, padded on the right. */
+  readonly ids: Value;
+  /** `[batch, position]`, and the same flattened to `[tokens]`. */
+  readonly positions: Value;
+  readonly flatPositions: Value;
+  /** The shape `[batch, position, −1]` and the shape `[tokens, −1]`, as int64 values. */
+  readonly byPosition: Value;
+  readonly byToken: Value;
+  /** Rotary tables `[context, rotated / 2]`, by layer type; empty without rotary positions. */
+  readonly rotary: ReadonlyMap<string, { readonly cos: Value; readonly sin: Value }>;
+}
+
+/** The ports of one block; see the head of this file. */
+export interface Ports {
+  /** A parameter by its name inside the block, for example `self_attn.q_proj.weight`, in the type it is stored in. */
+  param(name: string): Value;
+  /** Announces the value at a site; what comes back flows on, and is the same unless the site is edited. */
+  tap(kind: BlockSiteKind, value: Value): Value;
+  /** Whether attention must give its probabilities as well. */
+  readonly wantsPattern: boolean;
+  /** Keys and values of earlier positions; null when the block starts at the first. */
+  readonly past: KeyValue | null;
+  /** Receives this block's keys and values, where someone wants them. */
+  readonly keep: ((present: KeyValue) => void) | null;
+}
+
+/** Parameters outside the blocks, by their name in the checkpoint. */
+export type Params = (name: string) => Value;
+
+export interface Architecture<S extends Settings = Settings> {
+  /** `model_type` of config.json. */
+  readonly family: string;
+  /** What may stand before every tensor name but the head's, most usual first. */
+  readonly prefixes: readonly string[];
+  /** Prefix of a block's tensors, for example `layers.3.`. */
+  blockPrefix(layer: number): string;
+  /** Buffers that old files carry and that are no weights, matched against names without prefix. */
+  readonly buffers: readonly RegExp[];
+  /** Keys of config.json that change nothing that we compute. */
+  readonly irrelevantKeys: readonly string[];
+  readSettings(config: ConfigReader): S;
+  /** Tensors outside the blocks, without prefix; `lm_head.weight` not among them. */
+  parameters(settings: S): readonly Parameter[];
+  /** Tensors of one block, without the block's prefix. */
+  blockParameters(settings: S, layer: number): readonly Parameter[];
+  readonly sites: ReadonlySet<SiteKind>;
+  /** Why a site is absent. */
+  readonly absentSites: Readonly<Partial<Record<SiteKind, string>>>;
+  /** Rotary tables that the blocks will read, for positions 0 … length − 1. */
+  rotary(settings: S, length: number): ReadonlyMap<string, RotaryTable>;
+  /** ids → `resid_pre.0`. Shape: `[tokens] → [tokens, d]`. */
+  embed(g: Builder, frame: Frame, params: Params, settings: S): Value;
+  /** One decoder block. Shape: `[tokens, d] → [tokens, d]`. */
+  block(g: Builder, frame: Frame, ports: Ports, settings: S, layer: number, x: Value): Value;
+  /** The norm before the head. Shape: `[tokens, d] → [tokens, d]`. */
+  finalNorm(g: Builder, params: Params, settings: S, x: Value): Value;
+  /** The name of the matrix that unembeds when the head is tied. */
+  readonly embedding: string;
+}
+
+/** cos and sin of position · frequency, `[length, half]` each. */
+export interface RotaryTable {
+  readonly half: number;
+  readonly cos: Float32Array;
+  readonly sin: Float32Array;
+}

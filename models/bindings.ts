@@ -1,0 +1,60 @@
+/**
+ * Where do a graph's parameters come from? One binding of the ports for each answer.
+ *
+ * A binding turns a parameter into a value of the graph under construction. The equations never know
+ * which one they got.
+ */
+
+import { invariant } from '../src/base/invariant.ts';
+import { Random } from '../src/base/random.ts';
+import type { StoredDtype } from '../src/files/safetensors.ts';
+import type { Builder } from '../src/graph/builder.ts';
+import type { DataType, Value } from '../src/graph/onnx.ts';
+import { parametersOf, type Model } from './model.ts';
+
+/** Adds the parameter with this canonical name to the graph, in the type it is stored in. */
+export type Binding = (g: Builder, name: string) => Value;
+
+const dataTypeOf: Readonly<Partial<Record<StoredDtype, DataType>>> = {
+  F32: 'float32',
+  F16: 'float16',
+  BF16: 'bfloat16',
+};
+
+/** Weights as the checkpoint stores them, read in place from its files. */
+export function fromCheckpoint(model: Model): Binding {
+  return (g, name) => {
+    const tensor = model.weights.get(name);
+    invariant(
+      tensor !== undefined,
+      `the architecture asks for "${name}", which it did not declare`,
+    );
+    const dtype = dataTypeOf[tensor.dtype];
+    invariant(dtype !== undefined, `a weight of type ${tensor.dtype} passed the checks`);
+    const { file, offset, length } = tensor;
+    return g.external(name, dtype, tensor.shape, { kind: 'external', file, offset, length });
+  };
+}
+
+/**
+ * The untrained twin: the same architecture with the weights that training starts from.
+ *
+ * Matrices are normal with the config's `initializer_range`, gains are 1 and biases 0. What a probe
+ * reads here it reads without any learned feature.
+ */
+export function untrainedTwin(model: Model, seed: number): Binding {
+  const shapes = new Map(
+    parametersOf(model.architecture, model.settings).map(({ name, shape }) => [name, shape]),
+  );
+  return (g, name) => {
+    const shape = shapes.get(name);
+    invariant(shape !== undefined, `the architecture asks for "${name}", which it did not declare`);
+    const values = new Float32Array(shape.reduce((size, axis) => size * axis, 1));
+    if (shape.length === 1) values.fill(name.endsWith('.bias') ? 0 : 1);
+    else {
+      const random = new Random(seed).fork('twin', name);
+      for (let i = 0; i < values.length; i++) values[i] = model.initialiserRange * random.normal();
+    }
+    return g.floats(name, shape, values);
+  };
+}

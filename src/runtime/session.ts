@@ -1,0 +1,115 @@
+/**
+ * The door to onnxruntime: opens a graph, runs it, closes it.
+ *
+ * Two facts of onnxruntime-node shape this module. It opens a telemetry store at the first session
+ * unless its switch is set in the process environment, so the switch is set as this module loads. And
+ * `run` blocks the thread until it is done, so that whoever wants to be interrupted must run in
+ * pieces and, for heavy work, in a process of its own.
+ */
+
+import { dirname } from 'node:path';
+import { UserError } from '../base/errors.ts';
+import { encodeModel } from '../graph/encode.ts';
+import type { Graph } from '../graph/onnx.ts';
+
+process.env['ORT_DISABLE_TELEMETRY'] = '1';
+const { InferenceSession, Tensor } = await import('onnxruntime-node');
+
+export interface SessionOptions {
+  /** Threads inside an operator; 0 lets onnxruntime choose. */
+  readonly threads: number;
+}
+
+/** What a graph may be fed: whole numbers or floats with their shape. */
+export interface Feed {
+  readonly data: BigInt64Array | Float32Array;
+  readonly shape: readonly number[];
+}
+
+export interface Fetch {
+  readonly data: Float32Array;
+  readonly shape: readonly number[];
+}
+
+/** A compiled graph. Who opens it closes it. */
+export interface Session {
+  readonly outputs: readonly string[];
+  /** Runs the graph once; feeds that the graph does not take are left out. */
+  run(feeds: Readonly<Record<string, Feed>>): Promise<Record<string, Fetch>>;
+  close(): Promise<void>;
+}
+
+/**
+ * Compiles a graph whose weights lie in files.
+ *
+ * @throws {UserError} `NOT_ENOUGH_MEMORY` when onnxruntime cannot hold it.
+ */
+export async function openSession(graph: Graph, options: SessionOptions): Promise<Session> {
+  const folder = commonFolder(graph);
+  const session = await InferenceSession.create(encodeModel(graph, folder), {
+    executionProviders: ['cpu'],
+    intraOpNumThreads: options.threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    graphOptimizationLevel: 'all',
+    logSeverityLevel: 3,
+    extra: {
+      session: {
+        // Spinning threads burn a shared machine's time and gain nothing measurable here.
+        intra_op: { allow_spinning: '0' },
+        ...(folder === '' ? {} : { model_external_initializers_file_folder_path: folder }),
+      },
+    },
+  }).catch((cause: unknown) => {
+    throw explained(cause);
+  });
+  const inputs = new Set(session.inputNames);
+  return {
+    outputs: session.outputNames,
+    async run(feeds) {
+      const tensors = Object.entries(feeds)
+        .filter(([name]) => inputs.has(name))
+        .map(([name, { data, shape }]) => [name, tensorOf(data, shape)] as const);
+      const fetched = await session.run(Object.fromEntries(tensors)).catch((cause: unknown) => {
+        throw explained(cause);
+      });
+      return Object.fromEntries(
+        Object.entries(fetched).map(([name, { data, dims }]) => [
+          name,
+          { data: data as Float32Array, shape: dims },
+        ]),
+      );
+    },
+    close: () => session.release(),
+  };
+}
+
+function tensorOf(data: Feed['data'], shape: readonly number[]): InstanceType<typeof Tensor> {
+  return data instanceof Float32Array
+    ? new Tensor('float32', data, shape)
+    : new Tensor('int64', data, shape);
+}
+
+/** The deepest folder above all files that the graph reads; '' when it reads none. */
+function commonFolder(graph: Graph): string {
+  const folders = graph.initializers.flatMap(({ data }) =>
+    data.kind === 'external' ? [dirname(data.file)] : [],
+  );
+  if (folders.length === 0) return '';
+  let common = folders[0];
+  for (const folder of folders) {
+    while (folder !== common && !folder.startsWith(common.endsWith('/') ? common : `${common}/`)) {
+      common = dirname(common);
+    }
+  }
+  return common;
+}
+
+function explained(cause: unknown): unknown {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  if (!/bad_alloc|failed to allocate|out of memory/i.test(text)) return cause;
+  return new UserError('NOT_ENOUGH_MEMORY', 'onnxruntime could not allocate what the model needs', {
+    fix: 'Lower --batch-tokens, or close other programs.',
+    cause,
+  });
+}
