@@ -32,6 +32,7 @@ export const exitCodes = {
   RUN_INVALID: 3,
   LABELS_INVALID: 3,
   SPLIT_LEAKS: 3,
+  NOT_CONVERGED: 3,
   NOT_ENOUGH_MEMORY: 4,
   DISK_FULL: 4,
   PORT_TAKEN: 4,

@@ -1,0 +1,215 @@
+/**
+ * Does a linear probe read this label here, on groups it has not seen, and better than by chance?
+ *
+ * One number with everything it needs to be judged: the mean AUROC over grouped folds, its interval
+ * over groups, and what the same procedure gives when the labels are shuffled.
+ */
+
+import { UserError } from '../src/base/errors.ts';
+import { Random } from '../src/base/random.ts';
+import { percentileInterval, quantile } from '../src/math/resample.ts';
+import { takeRows } from '../src/math/rows.ts';
+import type { Rows } from '../src/math/rows.ts';
+import { bootstrapInterval } from './bootstrap.ts';
+import type { TestSide } from './bootstrap.ts';
+import {
+  assertBothClasses,
+  assertNoLeak,
+  distinctGroups,
+  groupedFolds,
+  splitsOf,
+} from './folds.ts';
+import type { Split } from './folds.ts';
+import { checkPenalty, fitLogistic } from './logistic.ts';
+import { fitMeanDifference, refitMeanDifference } from './meanDifference.ts';
+import { auroc } from './metrics.ts';
+import { checkLabels, score } from './probe.ts';
+import type { Estimator, FitOptions, LinearProbe } from './probe.ts';
+import { refitLogistic } from './refitLogistic.ts';
+import { shuffledLabels } from './shuffles.ts';
+
+export interface EvaluationOptions extends FitOptions {
+  readonly estimator: Estimator;
+  /** 5 if left out. */
+  readonly folds?: number;
+  /** Refits on shuffled labels, at least 1; 200 if left out. */
+  readonly shuffles?: number;
+  /** Resamplings of groups, at least 1; 1000 if left out. */
+  readonly bootstraps?: number;
+  /** Everything random follows from it; 0 if left out. */
+  readonly seed?: number;
+  /** Told after each null fit how many of them are done. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** AUROCs, means over folds, of the shuffled labels. */
+export interface NullSummary {
+  /** 2.5th, 50th and 97.5th percentile. */
+  readonly low: number;
+  readonly median: number;
+  readonly high: number;
+  readonly max: number;
+  /** (1 + shuffles at least as high) / (1 + shuffles), one-sided. */
+  readonly p: number;
+}
+
+export interface Evaluation {
+  readonly n: number;
+  readonly nPositive: number;
+  readonly nGroups: number;
+  /** Mean over folds of the AUROC on the held-out groups; ½ is chance. */
+  readonly auroc: number;
+  readonly aurocByFold: readonly number[];
+  /** 95 % percentile bootstrap of groups within test folds, fits held fixed. */
+  readonly low: number;
+  readonly high: number;
+  readonly null: NullSummary;
+  readonly shuffled: 'within groups' | 'between groups';
+  /** Fitted on all rows. */
+  readonly probe: LinearProbe;
+  /** Score of each row by the probe that has not seen its group, `[n]`; folds differ in offset and scale. */
+  readonly scores: Float64Array;
+  /** Fold of each row, `[n]`. */
+  readonly folds: Int32Array;
+}
+
+/**
+ * Evaluates a probe by grouped cross-validation.
+ *
+ * @param rows `[n, d]`.
+ * @param labels 0 or 1, `[n]`.
+ * @param groups Rows with one value stay on one side of a split, `[n]`.
+ * @throws {UserError} `SHAPE_MISMATCH` on unequal lengths, `NOT_FINITE` in the rows, `LABELS_INVALID`
+ *   where a class is missing, in all or on a side of a split, `SPLIT_LEAKS` with fewer groups than folds.
+ */
+export function evaluateProbe(
+  rows: Rows,
+  labels: ArrayLike<number>,
+  groups: readonly string[],
+  options: EvaluationOptions,
+): Evaluation {
+  const { folds: k = 5, shuffles = 200, bootstraps = 1000, seed = 0 } = options;
+  checkInput(rows, labels, groups, options, { shuffles, bootstraps });
+  const folds = groupedFolds(groups, k);
+  assertNoLeak(folds, groups);
+  const splits = splitsOf(folds, k);
+  assertBothClasses(splits, labels);
+  const random = new Random(seed);
+
+  const held = splits.map((split) => heldOut(rows, labels, groups, split, options));
+  const aurocByFold = held.map((fold) => auroc(fold.scores, fold.labels));
+  const observed = average(aurocByFold);
+  const drawn = shuffledLabels(labels, groups, splits, shuffles, random.fork('shuffles'));
+  const nulls = nullAurocs(rows, splits, drawn.labellings, options);
+  const spread = bootstrapInterval(held, bootstraps, random.fork('bootstrap'));
+
+  const scores = new Float64Array(rows.n);
+  splits.forEach(({ test }, f) => test.forEach((row, i) => (scores[row] = held[f].scores[i])));
+  return {
+    n: rows.n,
+    nPositive: Array.from(labels).filter((label) => label === 1).length,
+    nGroups: distinctGroups(groups).length,
+    auroc: observed,
+    aurocByFold,
+    ...spread,
+    null: summarise(nulls, observed),
+    shuffled: drawn.shuffled,
+    probe: fit(rows, labels, options),
+    scores,
+    folds,
+  };
+}
+
+/** Fits the estimator that `options` name. */
+export function fit(
+  rows: Rows,
+  labels: ArrayLike<number>,
+  options: FitOptions & { readonly estimator: Estimator },
+): LinearProbe {
+  return options.estimator === 'logistic'
+    ? fitLogistic(rows, labels, options)
+    : fitMeanDifference(rows, labels, options);
+}
+
+function checkInput(
+  rows: Rows,
+  labels: ArrayLike<number>,
+  groups: readonly string[],
+  options: EvaluationOptions,
+  counts: Readonly<Record<'shuffles' | 'bootstraps', number>>,
+): void {
+  checkLabels(labels, rows);
+  if (options.estimator === 'logistic') checkPenalty(options.c ?? 1);
+  if (groups.length !== rows.n) {
+    throw new UserError('SHAPE_MISMATCH', `${groups.length} group values for ${rows.n} rows`, {
+      fix: 'Give one group value for each row.',
+    });
+  }
+  const bad = rows.data.findIndex((value) => !Number.isFinite(value));
+  if (bad !== -1) {
+    throw new UserError('NOT_FINITE', `activation ${rows.data[bad]} cannot be probed`, {
+      where: `row ${Math.floor(bad / rows.d)}, dimension ${bad % rows.d}`,
+      fix: 'Check the checkpoint and the extraction of this row.',
+    });
+  }
+  for (const [name, count] of Object.entries(counts)) {
+    if (!Number.isInteger(count) || count < 1) {
+      throw new UserError('USAGE', `"${count}" is not a number of ${name}`, {
+        fix: `Ask for at least 1 of ${name}.`,
+      });
+    }
+  }
+}
+
+function heldOut(
+  rows: Rows,
+  labels: ArrayLike<number>,
+  groups: readonly string[],
+  { train, test }: Split,
+  options: EvaluationOptions,
+): TestSide {
+  const probe = fit(takeRows(rows, train), pick(labels, train), options);
+  return {
+    scores: score(probe, takeRows(rows, test)),
+    labels: pick(labels, test),
+    groups: Array.from(test, (i) => groups[i]),
+  };
+}
+
+function nullAurocs(
+  rows: Rows,
+  splits: readonly Split[],
+  labellings: readonly Uint8Array[],
+  options: EvaluationOptions,
+): Float64Array {
+  const refit = options.estimator === 'logistic' ? refitLogistic : refitMeanDifference;
+  const sums = new Float64Array(labellings.length);
+  let done = 0;
+  refit(rows, splits, labellings, options, (labelling, split, scores) => {
+    sums[labelling] += auroc(scores, pick(labellings[labelling], splits[split].test));
+    options.onProgress?.(++done, labellings.length * splits.length);
+  });
+  return sums.map((sum) => sum / splits.length);
+}
+
+function summarise(nulls: Float64Array, observed: number): NullSummary {
+  const ascending = nulls.slice().sort();
+  const atLeast = ascending.filter((value) => value >= observed - tieTolerance).length;
+  return {
+    ...percentileInterval(nulls),
+    median: quantile(ascending, 0.5),
+    max: ascending[ascending.length - 1],
+    p: (1 + atLeast) / (1 + nulls.length),
+  };
+}
+
+/** A mean of fractions may differ in its last bits by the order of summing; a null that ties counts against us. */
+const tieTolerance = 1e-12;
+
+function pick(labels: ArrayLike<number>, index: Int32Array): Uint8Array {
+  return Uint8Array.from(index, (i) => labels[i]);
+}
+
+function average(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

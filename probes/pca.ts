@@ -1,0 +1,137 @@
+/**
+ * The directions along which pooled activations vary most, frozen so that other checkpoints can be
+ * projected into the same plane.
+ *
+ * Columns are centred and not scaled: a residual stream has one unit in all dimensions. The components
+ * come from the inner products of columns, or of rows where those are fewer, which is exact for the
+ * leading components; the sign makes the loading of largest magnitude positive.
+ */
+
+import { PCA } from 'ml-pca';
+
+import { UserError } from '../src/base/errors.ts';
+import { invariant } from '../src/base/invariant.ts';
+import { rowAt } from '../src/math/rows.ts';
+import type { Rows } from '../src/math/rows.ts';
+import { axpy, columnGram, columnMeans, dot, norm, rowGram } from '../src/math/vectors.ts';
+
+export interface FrozenPca {
+  /** `[d]`. */
+  readonly mean: Float64Array;
+  /** Orthonormal, the direction of largest variance first: `[k, d]`. */
+  readonly components: Rows;
+  /** Share of the total variance along each component, `[k]`, descending. */
+  readonly explained: readonly number[];
+  /** Variance (ddof 1) along each component, `[k]`. */
+  readonly variances: readonly number[];
+}
+
+/**
+ * Variance below this share of the largest is rounding: inner products of float32 activations carry
+ * errors of about n·2⁻⁵³ in float64, 1e-12 with room to spare.
+ */
+const rankTolerance = 1e-12;
+
+/**
+ * The first k principal components. Shape: `[n, d] → [k, d]`.
+ *
+ * @throws {UserError} `SHAPE_MISMATCH` when the rows do not vary along k directions, `NOT_FINITE`.
+ * @see Jolliffe 2002, Principal Component Analysis, §3.5.
+ */
+export function fitPca(rows: Rows, k: number): FrozenPca {
+  invariant(Number.isInteger(k) && k > 0, `${k} principal components`);
+  const bad = rows.data.findIndex((value) => !Number.isFinite(value));
+  if (bad !== -1) {
+    throw new UserError('NOT_FINITE', `activation ${rows.data[bad]} cannot be projected`, {
+      where: `row ${Math.floor(bad / rows.d)}, dimension ${bad % rows.d}`,
+      fix: 'Check the checkpoint and the extraction of this row.',
+    });
+  }
+  const mean = columnMeans(rows);
+  const centred = centre(rows, mean);
+  const total = dot(centred.data, centred.data);
+  const isTall = rows.n >= rows.d;
+  const { values, axes } = leading(isTall ? columnGram(centred) : rowGram(centred), k);
+  const rank = values.filter((value) => value > rankTolerance * values[0]).length;
+  if (rank < k) {
+    throw new UserError(
+      'SHAPE_MISMATCH',
+      `${rows.n} rows that vary along ${rank} directions have no ${k} principal components`,
+      { fix: `Ask for ${Math.max(rank, 1)} components, or give more and different rows.` },
+    );
+  }
+  const components = new Float64Array(k * rows.d);
+  axes.forEach((axis, c) => {
+    const component = isTall ? axis : combine(centred, axis);
+    components.set(orient(component), c * rows.d);
+  });
+  return {
+    mean,
+    components: { n: k, d: rows.d, data: components },
+    explained: values.map((value) => value / total),
+    variances: values.map((value) => value / (rows.n - 1)),
+  };
+}
+
+/**
+ * Coordinates of rows in the plane of a frozen fit. Shape: `[n, d] → [n, k]`.
+ *
+ * @throws {UserError} `SHAPE_MISMATCH` when the rows have another width than the fit.
+ */
+export function project(pca: FrozenPca, rows: Rows): Rows {
+  const { mean, components } = pca;
+  if (rows.d !== mean.length) {
+    throw new UserError(
+      'SHAPE_MISMATCH',
+      `the components have ${mean.length} dimensions, the rows have ${rows.d}`,
+      { fix: 'Project rows of checkpoints with the same width.' },
+    );
+  }
+  const k = components.n;
+  const data = new Float64Array(rows.n * k);
+  const offsets = Float64Array.from({ length: k }, (_, c) => dot(rowAt(components, c), mean));
+  for (let i = 0; i < rows.n; i++) {
+    const row = rowAt(rows, i);
+    for (let c = 0; c < k; c++) data[i * k + c] = dot(rowAt(components, c), row) - offsets[c];
+  }
+  return { n: rows.n, d: k, data };
+}
+
+function centre(rows: Rows, mean: Float64Array): Rows {
+  const data = Float64Array.from(rows.data);
+  for (let i = 0, at = 0; i < rows.n; i++) {
+    for (let j = 0; j < rows.d; j++, at++) data[at] -= mean[j];
+  }
+  return { n: rows.n, d: rows.d, data };
+}
+
+/** The k largest eigenvalues of a symmetric matrix, or all if it is smaller, with their unit eigenvectors. */
+function leading(
+  square: Float64Array,
+  k: number,
+): { readonly values: readonly number[]; readonly axes: readonly Float64Array[] } {
+  const n = Math.sqrt(square.length);
+  const matrix = Array.from({ length: n }, (_, i) => [...square.subarray(i * n, (i + 1) * n)]);
+  const pca = new PCA(matrix, { isCovarianceMatrix: true });
+  const vectors = pca.getEigenvectors();
+  const kept = Math.min(k, n);
+  return {
+    values: pca.getEigenvalues().slice(0, kept),
+    axes: Array.from({ length: kept }, (_, c) => Float64Array.from(vectors.getColumn(c))),
+  };
+}
+
+/** Xᵀa at unit length: the component that belongs to an eigenvector of XXᵀ. */
+function combine(x: Rows, a: Float64Array): Float64Array {
+  const out = new Float64Array(x.d);
+  for (let i = 0; i < x.n; i++) axpy(a[i], rowAt(x, i), out);
+  const length = norm(out);
+  return out.map((value) => value / length);
+}
+
+function orient(component: Float64Array): Float64Array {
+  const largest = component.reduce((most, value) =>
+    Math.abs(value) > Math.abs(most) ? value : most,
+  );
+  return largest < 0 ? component.map((value) => -value) : component;
+}

@@ -1,0 +1,86 @@
+/**
+ * The few operations on vectors and columns that statistics here are made of.
+ *
+ * Everything accumulates in float64, whatever the rows are stored in.
+ */
+
+import { rowAt } from './rows.ts';
+import type { Rows } from './rows.ts';
+
+/** Σ aᵢbᵢ. Shape: `[d], [d] → scalar`. */
+export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+/** Euclidean length. Shape: `[d] → scalar`. */
+export function norm(a: ArrayLike<number>): number {
+  return Math.sqrt(dot(a, a));
+}
+
+/** Cosine of the angle between a and b, in [−1, 1]; NaN where either has no length. */
+export function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  return Math.max(-1, Math.min(1, dot(a, b) / (norm(a) * norm(b))));
+}
+
+/** y ← y + αx, in place. Shape: `[d]`. */
+export function axpy(alpha: number, x: ArrayLike<number>, y: Float64Array): void {
+  for (let i = 0; i < y.length; i++) y[i] += alpha * x[i];
+}
+
+/** Mean of each column over the chosen rows, or over all. Shape: `[n, d] → [d]`. */
+export function columnMeans(x: Rows, index?: ArrayLike<number>): Float64Array {
+  const n = index?.length ?? x.n;
+  const mean = new Float64Array(x.d);
+  for (let i = 0; i < n; i++) axpy(1, rowAt(x, index === undefined ? i : index[i]), mean);
+  return mean.map((sum) => sum / n);
+}
+
+/** Standard deviation of each column about `mean`, dividing by n (ddof 0). Shape: `[n, d] → [d]`. */
+export function columnDeviations(
+  x: Rows,
+  mean: Float64Array,
+  index?: ArrayLike<number>,
+): Float64Array {
+  const n = index?.length ?? x.n;
+  const squares = new Float64Array(x.d);
+  for (let i = 0; i < n; i++) {
+    const row = rowAt(x, index === undefined ? i : index[i]);
+    for (let j = 0; j < x.d; j++) squares[j] += (row[j] - mean[j]) ** 2;
+  }
+  return squares.map((sum) => Math.sqrt(sum / n));
+}
+
+/** Inner products of all columns: XᵀX. Shape: `[n, d] → [d, d]`. */
+export function columnGram(x: Rows): Float64Array {
+  const { n, d } = x;
+  const out = new Float64Array(d * d);
+  for (let i = 0; i < n; i++) {
+    const row = rowAt(x, i);
+    for (let a = 0; a < d; a++) {
+      const factor = row[a];
+      for (let b = a, at = a * d + a; b < d; b++, at++) out[at] += factor * row[b];
+    }
+  }
+  mirrorUpper(out, d);
+  return out;
+}
+
+/** Inner products of all rows: XXᵀ. Shape: `[n, d] → [n, n]`. */
+export function rowGram(x: Rows): Float64Array {
+  const { n } = x;
+  const out = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) {
+    const row = rowAt(x, i);
+    for (let j = i; j < n; j++) out[i * n + j] = dot(row, rowAt(x, j));
+  }
+  mirrorUpper(out, n);
+  return out;
+}
+
+function mirrorUpper(square: Float64Array, n: number): void {
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < i; j++) square[i * n + j] = square[j * n + i];
+  }
+}
