@@ -117,6 +117,7 @@ interface Explanation {
 const explanations: Readonly<Record<string, Explanation | undefined>> = {
   ENOENT: { what: 'there is no such file or folder', fix: 'Check the path.' },
   ENOTDIR: { what: 'a part of the path is a file, not a folder', fix: 'Check the path.' },
+  EEXIST: { what: 'a part of the path is a file, not a folder', fix: 'Check the path.' },
   EISDIR: { what: 'this is a folder, not a file', fix: 'Name a file.' },
   EACCES: { what: 'permission denied', fix: 'Check the rights of the file and its folder.' },
   EPERM: { what: 'operation not permitted', fix: 'Check the rights of the file and its folder.' },
@@ -134,7 +135,7 @@ export function explainFileError(error: unknown, path: string, code: ErrorCode):
   if (isErrno(error, 'ENOSPC') || isErrno(error, 'EDQUOT')) {
     return new UserError('DISK_FULL', 'no space left on the disk', {
       where: path,
-      fix: 'Free some space or choose a folder on another disk; nothing half-written was left.',
+      fix: 'Free some space or choose a folder on another disk.',
       cause: error,
     });
   }
