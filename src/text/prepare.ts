@@ -84,7 +84,7 @@ function preparePrompt(
   options: PrepareOptions,
   path: string,
 ): Prepared {
-  const where = `${path}:${prompt.line}, row "${prompt.id}"`;
+  const where = `row "${prompt.id}", line ${prompt.line} of ${path}`;
   const own = cutPrompt(prompt, tokenizer, options.templateMode ?? 'raw', where);
   const reply = cutReply(prompt, tokenizer, options.forceReply, where);
   const row: Located = {

@@ -10,8 +10,9 @@
  */
 
 import { UserError } from '../base/errors.ts';
-import { sha256OfBytes } from '../files/atomic.ts';
-import { readIfThere, utf8 } from '../files/whole.ts';
+import { isJsonObject } from '../base/json.ts';
+import { sha256OfFile } from '../files/atomic.ts';
+import { readJsonl } from '../files/jsonl.ts';
 import type { Message } from './tokenizer.ts';
 
 export type PromptBody =
@@ -55,43 +56,29 @@ export async function readPrompts(path: string): Promise<PromptSet> {
       },
     );
   }
-  const bytes = await readIfThere(path, 'PROMPTS_INVALID');
-  if (bytes === null) {
-    throw new UserError('PROMPTS_INVALID', 'there is no such prompt set', {
-      where: path,
-      fix: 'Check the path given with --prompts.',
-    });
-  }
-  return { path, sha256: sha256OfBytes(bytes), prompts: parsePrompts(bytes, path) };
-}
-
-function parsePrompts(bytes: Uint8Array, path: string): Prompt[] {
   const prompts: Prompt[] = [];
   const lineOf = new Map<string, number>();
-  utf8(bytes, path, 'PROMPTS_INVALID')
-    .split('\n')
-    .forEach((source, i) => {
-      if (source.trim() === '') return;
-      const at: Place = { path, line: i + 1 };
-      const prompt = promptOf(parseLine(source, at), prompts.length, at);
-      const earlier = lineOf.get(prompt.id);
-      if (earlier !== undefined) {
-        throw invalid(
-          at,
-          `id "${prompt.id}" was used on line ${earlier} already`,
-          'Give each prompt an id of its own.',
-        );
-      }
-      lineOf.set(prompt.id, at.line);
-      prompts.push(prompt);
-    });
+  for await (const { line, value } of readJsonl(path)) {
+    const at: Place = { path, line };
+    const prompt = promptOf(value, prompts.length, at);
+    const earlier = lineOf.get(prompt.id);
+    if (earlier !== undefined) {
+      throw invalid(
+        at,
+        `id "${prompt.id}" was used on line ${earlier} already`,
+        'Give each prompt an id of its own.',
+      );
+    }
+    lineOf.set(prompt.id, line);
+    prompts.push(prompt);
+  }
   if (prompts.length === 0) {
     throw new UserError('PROMPTS_INVALID', 'the prompt set is empty', {
       where: path,
       fix: 'Write at least one line: {"id": "a1", "text": "…"}.',
     });
   }
-  return prompts;
+  return { path, sha256: await sha256OfFile(path, 'PROMPTS_INVALID'), prompts };
 }
 
 interface Place {
@@ -99,26 +86,11 @@ interface Place {
   readonly line: number;
 }
 
-function parseLine(source: string, at: Place): Readonly<Record<string, unknown>> {
-  let value: unknown;
-  try {
-    value = JSON.parse(source);
-  } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    throw invalid(
-      at,
-      `the line is not JSON: ${message}`,
-      'Write one whole JSON object on each line.',
-      cause,
-    );
+function promptOf(record: unknown, index: number, at: Place): Prompt {
+  if (!isJsonObject(record)) {
+    const fix = 'Write one JSON object on each line: {"id": "a1", "text": "…"}.';
+    throw invalid(at, 'the line holds no JSON object', fix);
   }
-  if (!isRecord(value)) {
-    throw invalid(at, 'the line holds no JSON object', 'Write one whole JSON object on each line.');
-  }
-  return value;
-}
-
-function promptOf(record: Readonly<Record<string, unknown>>, index: number, at: Place): Prompt {
   const { id, text, messages, ids, ...columns } = record;
   if (typeof id !== 'string' || id === '') {
     throw invalid(
@@ -173,7 +145,7 @@ function messagesOf(id: string, body: unknown, at: Place): readonly Message[] {
   }
   return body.map((message: unknown, i) => {
     if (
-      !isRecord(message) ||
+      !isJsonObject(message) ||
       typeof message['role'] !== 'string' ||
       typeof message['content'] !== 'string'
     ) {
@@ -199,15 +171,11 @@ function isTokenId(item: unknown): item is number {
   return typeof item === 'number' && Number.isInteger(item) && item >= 0 && item < 2 ** 31;
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function show(value: unknown): string {
   const text = JSON.stringify(value) ?? 'absent';
   return text.length > 40 ? `${text.slice(0, 39)}…` : text;
 }
 
-function invalid(at: Place, what: string, fix: string, cause?: unknown): UserError {
-  return new UserError('PROMPTS_INVALID', what, { where: `${at.path}:${at.line}`, fix, cause });
+function invalid(at: Place, what: string, fix: string): UserError {
+  return new UserError('PROMPTS_INVALID', what, { where: `line ${at.line} of ${at.path}`, fix });
 }

@@ -8,6 +8,7 @@
  */
 
 import { UserError } from '../base/errors.ts';
+import type { JsonObject } from '../base/json.ts';
 
 /** Characters `[start, end)` of a text, in JavaScript's units (UTF-16). */
 export interface Span {
@@ -31,7 +32,7 @@ export interface AddedToken {
 }
 
 /** The spelling that a parsed `tokenizer.json` uses. */
-export function spellingOf(tokenizerJson: Readonly<Record<string, unknown>>): Spelling {
+export function spellingOf(tokenizerJson: JsonObject): Spelling {
   const { normalizer, pre_tokenizer, decoder } = tokenizerJson;
   if (/"type":"ByteLevel"/.test(JSON.stringify([pre_tokenizer, decoder]))) return 'bytes';
   return JSON.stringify([normalizer, pre_tokenizer, decoder]).includes('▁')
@@ -64,9 +65,10 @@ export function alignTokens(
       const start = special.lstrip || spelling === 'words' ? findPast(ruler, at, tokens[i]) : at;
       const bytes = utf8Bytes.encode(special.content);
       if (!startsWith(ruler.bytes, start, bytes)) throw misspelt(ruler, tokens, i, at);
-      spans.push(ruler.span(start, start + bytes.length));
-      at = start + bytes.length;
-      if (special.rstrip) at = pastSpace(ruler.bytes, at);
+      const end = start + bytes.length;
+      const taken = special.rstrip ? pastSpace(ruler.bytes, end) : end;
+      spans.push(ruler.span(special.lstrip ? at : start, taken));
+      at = taken;
       i++;
       continue;
     }

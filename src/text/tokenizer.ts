@@ -7,8 +7,10 @@
  */
 
 import { join } from 'node:path';
-import { invariant } from '../base/invariant.ts';
+import type { PreTrainedTokenizer } from '@huggingface/transformers';
 import { UserError } from '../base/errors.ts';
+import { invariant } from '../base/invariant.ts';
+import { isJsonObject, type JsonObject, parseJson } from '../base/json.ts';
 import { sha256OfBytes } from '../files/atomic.ts';
 import { readIfThere, utf8 } from '../files/whole.ts';
 import { type AddedToken, alignTokens, type Span, spellingOf } from './spans.ts';
@@ -63,28 +65,12 @@ export interface Tokenizer {
  */
 export async function openTokenizer(folder: string): Promise<Tokenizer> {
   const files = await readFiles(folder);
-  const { env, PreTrainedTokenizer } = await import('@huggingface/transformers');
-  // Nothing below asks for a file; these make sure that no later version comes to.
-  env.allowRemoteModels = false;
-  env.useFSCache = false;
-  env.useBrowserCache = false;
-  let inner: InstanceType<typeof PreTrainedTokenizer>;
-  let chatTemplate: string | null;
-  try {
-    inner = new PreTrainedTokenizer(files.tokenizer, files.config);
-    chatTemplate = inner.chat_template === null ? null : inner.get_chat_template();
-  } catch (cause) {
-    throw new UserError('TOKENIZER_UNUSABLE', `transformers.js cannot use it: ${reason(cause)}`, {
-      where: folder,
-      fix: 'Save the tokenizer again with AutoTokenizer.from_pretrained(…).save_pretrained(…) in Python.',
-      cause,
-    });
-  }
+  const { inner, chatTemplate } = await load(files, folder);
   const cut = (text: string, addSpecialTokens: boolean): string[] =>
     inner.tokenize(text, { add_special_tokens: addSpecialTokens });
   const frame = frameOf(cut);
   const disagreement = bosDisagreement(files.config, frame.before, inner.bos_token);
-  const added = addedTokens(files.tokenizer);
+  const added = addedTokens(files, folder);
   const spelling = spellingOf(files.tokenizer);
   let vocabulary: ReadonlyMap<number, string> | undefined;
 
@@ -99,10 +85,11 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
     modelMaxLength: inner.model_max_length < 1e9 ? inner.model_max_length : null,
     encode(text, { addSpecialTokens }) {
       if (addSpecialTokens && disagreement !== null) {
-        throw new UserError('TOKENIZER_UNUSABLE', disagreement, {
-          where: folder,
-          fix: 'Make tokenizer.json and tokenizer_config.json agree, or give the prompts as messages or ids.',
-        });
+        throw unusable(
+          folder,
+          disagreement,
+          'Make the two agree, or give prompts as messages or ids.',
+        );
       }
       const { before, after } = addSpecialTokens ? frame : { before: [], after: [] };
       const ids = inner.encode(text, { add_special_tokens: addSpecialTokens });
@@ -125,20 +112,51 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
       vocabulary ??= new Map(Array.from(inner.get_vocab(), ([token, own]) => [own, token]));
       return vocabulary.get(id) ?? null;
     },
-    render(messages) {
-      // A template that asks for today's date would give another prompt tomorrow; without the function
-      // those in use fall back to a date of their own.
-      const options = { tokenize: false, add_generation_prompt: true, strftime_now: undefined };
-      const rendered: unknown = inner.apply_chat_template([...messages], options);
-      invariant(typeof rendered === 'string', 'a chat template gave something else than text');
-      return rendered;
-    },
+    render: (messages) => renderDateless(inner, chatTemplate, messages),
   };
 }
 
+interface Loaded {
+  readonly inner: PreTrainedTokenizer;
+  readonly chatTemplate: string | null;
+}
+
+async function load(files: TokenizerFiles, folder: string): Promise<Loaded> {
+  const { env, PreTrainedTokenizer: Inner } = await import('@huggingface/transformers');
+  // Nothing here asks for a file; these make sure that no later version comes to.
+  env.allowRemoteModels = false;
+  env.useFSCache = false;
+  env.useBrowserCache = false;
+  try {
+    const inner = new Inner(files.tokenizer, files.config);
+    return { inner, chatTemplate: inner.chat_template === null ? null : inner.get_chat_template() };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw unusable(folder, `transformers.js cannot use the tokenizer: ${reason}`, saveAgain, cause);
+  }
+}
+
+/**
+ * A template that asks for today's date would give another prompt tomorrow. Where the function is not
+ * defined, those in use fall back to a date of their own.
+ */
+function renderDateless(
+  inner: PreTrainedTokenizer,
+  chatTemplate: string | null,
+  messages: readonly Message[],
+): string {
+  const rendered: unknown = inner.apply_chat_template([...messages], {
+    tokenize: false,
+    add_generation_prompt: true,
+    chat_template: chatTemplate?.replaceAll('strftime_now', 'no_strftime_now') ?? null,
+  });
+  invariant(typeof rendered === 'string', 'a chat template gave something else than text');
+  return rendered;
+}
+
 interface TokenizerFiles {
-  readonly tokenizer: Readonly<Record<string, unknown>>;
-  readonly config: Readonly<Record<string, unknown>>;
+  readonly tokenizer: JsonObject;
+  readonly config: JsonObject;
   readonly sha256: string;
 }
 
@@ -150,10 +168,8 @@ async function readFiles(folder: string): Promise<TokenizerFiles> {
   const template = await read('chat_template.jinja');
   if (tokenizer === null) throw await noTokenizer(folder);
   if (config === null) {
-    throw new UserError('TOKENIZER_UNUSABLE', 'there is no tokenizer_config.json', {
-      where: folder,
-      fix: 'Copy tokenizer_config.json from where the model came from; it names the special tokens.',
-    });
+    const fix = 'Copy it from where the model came from; it names the special tokens.';
+    throw unusable(folder, 'there is no tokenizer_config.json', fix);
   }
   const parts = [tokenizer, config, ...(template === null ? [] : [template])];
   const settings = jsonObject(config, join(folder, 'tokenizer_config.json'));
@@ -187,32 +203,15 @@ async function noTokenizer(folder: string): Promise<UserError> {
       ? 'Convert it in Python: AutoTokenizer.from_pretrained(FOLDER, use_fast=True).save_pretrained(FOLDER).'
       : 'Copy tokenizer.json and tokenizer_config.json into the folder, or give the prompts as token ids.';
   const besides = found.length > 0 ? `, only the slow form ${found.join(', ')}` : '';
-  return new UserError('TOKENIZER_UNUSABLE', `there is no tokenizer.json${besides}`, {
-    where: folder,
-    fix,
-  });
+  return unusable(folder, `there is no tokenizer.json${besides}`, fix);
 }
 
-function jsonObject(bytes: Uint8Array, path: string): Readonly<Record<string, unknown>> {
+function jsonObject(bytes: Uint8Array, path: string): JsonObject {
+  const code = 'TOKENIZER_UNUSABLE';
   const fix = 'Copy the file again from where the model came from.';
-  let value: unknown;
-  try {
-    value = JSON.parse(utf8(bytes, path, 'TOKENIZER_UNUSABLE'));
-  } catch (cause) {
-    if (cause instanceof UserError) throw cause;
-    throw new UserError('TOKENIZER_UNUSABLE', `the file is not JSON: ${reason(cause)}`, {
-      where: path,
-      fix,
-      cause,
-    });
-  }
-  if (!isRecord(value)) {
-    throw new UserError('TOKENIZER_UNUSABLE', 'the file holds no JSON object', {
-      where: path,
-      fix,
-    });
-  }
-  return value;
+  const value = parseJson(utf8(bytes, path, code), path, { code, fix });
+  if (isJsonObject(value)) return value;
+  throw unusable(path, 'the file holds no JSON object', fix);
 }
 
 interface Frame {
@@ -237,7 +236,7 @@ function frameOf(cut: (text: string, addSpecialTokens: boolean) => string[]): Fr
  * where the two disagree there is no telling what the model was trained on.
  */
 function bosDisagreement(
-  config: Readonly<Record<string, unknown>>,
+  config: JsonObject,
   before: readonly string[],
   bos: string | null,
 ): string | null {
@@ -247,23 +246,28 @@ function bosDisagreement(
   return `tokenizer_config.json says add_bos_token is ${wanted}, but tokenizer.json ${isAdded ? 'adds one' : 'adds none'}`;
 }
 
-function addedTokens(
-  tokenizer: Readonly<Record<string, unknown>>,
-): ReadonlyMap<string, AddedToken> {
-  const list: unknown = tokenizer['added_tokens'];
+/** The added tokens of tokenizer.json. Python also adds those of tokenizer_config.json, so none may be missing. */
+function addedTokens(files: TokenizerFiles, folder: string): ReadonlyMap<string, AddedToken> {
+  const list = files.tokenizer['added_tokens'];
   const added = new Map<string, AddedToken>();
-  for (const token of Array.isArray(list) ? list.filter(isRecord) : []) {
+  for (const token of Array.isArray(list) ? list.filter(isJsonObject) : []) {
     const { content, lstrip, rstrip } = token;
     if (typeof content !== 'string') continue;
     added.set(content, { content, lstrip: lstrip === true, rstrip: rstrip === true });
   }
+  const more = files.config['added_tokens_decoder'];
+  for (const token of isJsonObject(more) ? Object.values(more) : []) {
+    const content = isJsonObject(token) ? token['content'] : undefined;
+    if (typeof content !== 'string' || added.has(content)) continue;
+    const what = `tokenizer_config.json adds the token "${content}", which tokenizer.json lacks`;
+    throw unusable(folder, what, saveAgain);
+  }
   return added;
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
+const saveAgain =
+  'Save the tokenizer again in Python: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER).';
 
-function reason(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+function unusable(where: string, what: string, fix: string, cause?: unknown): UserError {
+  return new UserError('TOKENIZER_UNUSABLE', what, { where, fix, cause });
 }
