@@ -70,6 +70,7 @@ interface Parser {
 
 const quote = 0x22;
 const backslash = 0x5c;
+const numberPattern = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 
 function parseValue(p: Parser, depth: number): unknown {
   if (depth > maxDepth) throw fault(p, `nested deeper than ${maxDepth} levels`);
@@ -173,9 +174,8 @@ function parseWord<T>(p: Parser, word: string, value: T): T {
 }
 
 function parseNumber(p: Parser): number {
-  const pattern = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
-  pattern.lastIndex = p.at;
-  const match = pattern.exec(p.text);
+  numberPattern.lastIndex = p.at;
+  const match = numberPattern.exec(p.text);
   if (match === null) throw fault(p, 'a value was due');
   const value = Number(match[0]);
   if (!Number.isFinite(value)) throw fault(p, 'a number is too large for a float64');

@@ -117,7 +117,7 @@ interface Explanation {
 const explanations: Readonly<Record<string, Explanation | undefined>> = {
   ENOENT: { what: 'there is no such file or folder', fix: 'Check the path.' },
   ENOTDIR: { what: 'a part of the path is a file, not a folder', fix: 'Check the path.' },
-  EEXIST: { what: 'a part of the path is a file, not a folder', fix: 'Check the path.' },
+  EEXIST: { what: 'something else of this name is in the way', fix: 'Choose another path.' },
   EISDIR: { what: 'this is a folder, not a file', fix: 'Name a file.' },
   EACCES: { what: 'permission denied', fix: 'Check the rights of the file and its folder.' },
   EPERM: { what: 'operation not permitted', fix: 'Check the rights of the file and its folder.' },

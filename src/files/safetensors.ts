@@ -78,6 +78,8 @@ export interface SafetensorsLayout {
   readonly size: number;
 }
 
+/** More axes than this no library has; a header that lists thousands wants to keep us busy. */
+const maxAxes = 64;
 /** The format's own limit on the header. */
 const maxHeaderBytes = 100_000_000;
 const damaged =
@@ -292,23 +294,30 @@ function checkedEntry(
   if (surplus !== undefined) throw bad(`has an unknown field "${surplus}"`);
   if (!isStoredDtype(dtype)) {
     const fix = `Save the model in one of ${Object.keys(itemSizes).join(', ')}.`;
-    throw corrupt(path, `tensor "${name}" has the unknown dtype ${JSON.stringify(dtype)}`, fix);
+    throw corrupt(path, `tensor "${name}" has the unknown dtype ${shown(dtype)}`, fix);
   }
   if (!Array.isArray(shape) || !shape.every(isWhole)) {
-    throw bad(`has the shape ${JSON.stringify(shape)}; whole numbers from 0 on were due`);
+    throw bad(`has the shape ${shown(shape)}; whole numbers from 0 on were due`);
   }
+  if (shape.length > maxAxes) throw bad(`has ${shape.length} axes; ${maxAxes} are the most`);
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isWhole)) {
-    throw bad(`has the data_offsets ${JSON.stringify(offsets)}; two whole numbers were due`);
+    throw bad(`has the data_offsets ${shown(offsets)}; two whole numbers were due`);
   }
   const [begin, end] = offsets;
   if (end < begin) throw bad(`ends at byte ${end}, before it begins at ${begin}`);
-  // In BigInt, since three extents of 2³³ wrap round in 64 bits and round off in a float64.
+  // In BigInt, so that no product of a lying header's extents wraps, rounds off or becomes NaN.
   const needed = shape.reduce((n, extent) => n * BigInt(extent), BigInt(itemSize(dtype)));
   if (needed !== BigInt(end - begin)) {
     throw bad(`of ${dtype} [${shape.join(', ')}] needs ${needed} bytes but has ${end - begin}`);
   }
   const length = end - begin;
   return { name, dtype, shape, file, offset: dataOffset + begin, length };
+}
+
+/** A value as it stands in the header, cut so that the message stays readable. */
+function shown(value: unknown): string {
+  const text = value === undefined ? 'undefined' : JSON.stringify(value);
+  return text.length <= 80 ? text : `${text.slice(0, 80)}…`;
 }
 
 function checkContiguous(

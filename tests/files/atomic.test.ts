@@ -61,7 +61,7 @@ describe('writeFileAtomic', () => {
     await writeFile(join(folder, 'file'), '');
     await expect(writeFileAtomic(join(folder, 'file', 'b'), 'a')).rejects.toMatchObject({
       code: 'USAGE',
-      what: 'a part of the path is a file, not a folder',
+      what: 'something else of this name is in the way',
       where: join(folder, 'file', 'b'),
     });
     expect((await readdir(folder)).toSorted()).toEqual(['file', 'taken']);
