@@ -27,6 +27,8 @@ export interface Settings {
   readonly heads: number;
   readonly keyHeads: number;
   readonly headDim: number;
+  /** Width inside the MLP. */
+  readonly mlpWidth: number;
   /** Whether the head is the transposed embedding, and no `lm_head.weight` of its own. */
   readonly isTied: boolean;
 }
@@ -59,9 +61,9 @@ export interface Frame {
 /** The ports of one block; see the head of this file. */
 export interface Ports {
   /** A parameter by its name inside the block, for example `self_attn.q_proj.weight`, in the type it is stored in. */
-  param(name: string): Value;
+  readonly param: (name: string) => Value;
   /** Announces the value at a site; what comes back flows on, and is the same unless the site is edited. */
-  tap(kind: BlockSiteKind, value: Value): Value;
+  readonly tap: (kind: BlockSiteKind, value: Value) => Value;
   /** Whether attention must give its probabilities as well. */
   readonly wantsPattern: boolean;
   /** Keys and values of earlier positions; null when the block starts at the first. */

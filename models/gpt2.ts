@@ -26,7 +26,6 @@ import {
 } from './parts.ts';
 
 interface Gpt2Settings extends Settings {
-  readonly mlpWidth: number;
   readonly epsilon: number;
   readonly activation: Activation;
   readonly scalesScores: boolean;

@@ -28,7 +28,6 @@ import { readRope, rotaryTable, type Rope } from './rope.ts';
 import type { ConfigReader } from './settings.ts';
 
 interface LlamaSettings extends Settings {
-  readonly mlpWidth: number;
   readonly epsilon: number;
   readonly activation: Activation;
   readonly rope: Rope;
@@ -94,19 +93,17 @@ export const llama: Architecture<LlamaSettings> = {
   blockParameters(settings) {
     const { width, mlpWidth, headDim, attentionBias, mlpBias } = settings;
     const [queries, keys] = [settings.heads * headDim, settings.keyHeads * headDim];
-    const maps = (bias: boolean, ...shapes: readonly [string, number, number][]): Parameter[] =>
-      shapes.flatMap(([name, from, to]) => linearParameters(name, from, to, { bias }));
     return [
       { name: 'input_layernorm.weight', shape: [width] },
       { name: 'post_attention_layernorm.weight', shape: [width] },
-      ...maps(
+      ...linears(
         attentionBias,
         ['self_attn.q_proj', width, queries],
         ['self_attn.k_proj', width, keys],
         ['self_attn.v_proj', width, keys],
         ['self_attn.o_proj', queries, width],
       ),
-      ...maps(
+      ...linears(
         mlpBias,
         ['mlp.gate_proj', width, mlpWidth],
         ['mlp.up_proj', width, mlpWidth],
@@ -134,6 +131,16 @@ export const llama: Architecture<LlamaSettings> = {
 
   finalNorm: (g, params, { epsilon }, x) => rmsNorm(g, params, 'norm', x, epsilon),
 };
+
+/** Parameters of several maps, as [name, inputs, outputs]. */
+function linears(
+  bias: boolean,
+  ...maps: readonly (readonly [string, number, number])[]
+): Parameter[] {
+  return maps.flatMap(([name, inputs, outputs]) =>
+    linearParameters(name, inputs, outputs, { bias }),
+  );
+}
 
 /** down(act(gate(x)) ⊙ up(x)). Shape: `[tokens, d] → [tokens, d]`. */
 function gatedMlp(g: Builder, ports: Ports, settings: LlamaSettings, x: Value): Value {

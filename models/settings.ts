@@ -7,6 +7,7 @@
  */
 
 import { nearest, UserError } from '../src/base/errors.ts';
+import { isJsonObject, type JsonObject } from '../src/base/json.ts';
 
 /** Keys of every Hugging Face config that do not touch the forward pass of a decoder. */
 const irrelevantEverywhere: ReadonlySet<string> = new Set(
@@ -44,10 +45,10 @@ const requiredEverywhere: Readonly<Record<string, readonly unknown[]>> = {
 /** Hands out the keys of one config, and knows at the end which nobody asked for. */
 export class ConfigReader {
   readonly where: string;
-  readonly #config: Readonly<Record<string, unknown>>;
+  readonly #config: JsonObject;
   readonly #read = new Set<string>();
 
-  constructor(config: Readonly<Record<string, unknown>>, where: string) {
+  constructor(config: JsonObject, where: string) {
     this.#config = config;
     this.where = where;
   }
@@ -99,9 +100,8 @@ export class ConfigReader {
   record(key: string): ConfigReader | undefined {
     const value = this.raw(key);
     if (value === undefined || value === null) return undefined;
-    if (typeof value !== 'object' || Array.isArray(value))
-      throw this.#invalid(key, value, 'a record');
-    return new ConfigReader(value as Record<string, unknown>, `${this.where} → ${key}`);
+    if (!isJsonObject(value)) throw this.#invalid(key, value, 'a record');
+    return new ConfigReader(value, `${this.where} → ${key}`);
   }
 
   unsupported(key: string, value: unknown, fix: string): UserError {

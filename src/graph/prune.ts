@@ -13,7 +13,7 @@ export function prune(graph: Graph): Graph {
   }
   return {
     ...graph,
-    nodes: nodes.reverse(),
+    nodes: nodes.toReversed(),
     inputs: graph.inputs.filter((value) => needed.has(value.name)),
     initializers: graph.initializers.filter((tensor) => needed.has(tensor.name)),
   };

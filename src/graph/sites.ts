@@ -55,13 +55,10 @@ export function transformerLensName(site: Site): string | undefined {
 /** Reads one stored key back. @throws {UserError} `USAGE` where it is none. */
 export function parseSite(key: string): Site {
   const match = /^([a-z_]+)(?:\.(\d+))?$/.exec(key);
-  const kind = match?.[1] as SiteKind;
-  const isBlockSite = (blockSiteKinds as readonly string[]).includes(kind);
-  const isModelSite = (modelSiteKinds as readonly string[]).includes(kind);
-  if (match === null || !(isBlockSite || isModelSite) || isBlockSite !== (match[2] !== undefined)) {
-    throw unknownSite(key);
-  }
-  return { kind, block: isBlockSite ? Number(match[2]) : null };
+  const kind = kindCalled(match?.[1]);
+  const block = match?.[2];
+  if (kind === undefined || isBlockKind(kind) !== (block !== undefined)) throw unknownSite(key);
+  return { kind, block: block === undefined ? null : Number(block) };
 }
 
 /** What a model offers to look at. */
@@ -89,10 +86,8 @@ export function selectSites(selection: string, offer: SiteOffer): Site[] {
 
 function expand(item: string, offer: SiteOffer): Site[] {
   const [, name, from, to] = /^([a-z_]+)(?:\.(\d+)(?:-(\d+))?)?$/.exec(canonical(item)) ?? [];
-  const isBlockSite = (blockSiteKinds as readonly string[]).includes(name);
-  const isModelSite = (modelSiteKinds as readonly string[]).includes(name);
-  if (!(isBlockSite || isModelSite) || (isModelSite && from !== undefined)) throw unknownSite(item);
-  const kind = name as SiteKind;
+  const kind = kindCalled(name);
+  if (kind === undefined || (from !== undefined && !isBlockKind(kind))) throw unknownSite(item);
   if (!offer.kinds.has(kind)) {
     throw new UserError('USAGE', `this model has no site "${kind}"`, {
       where: `--sites ${item}`,
@@ -100,7 +95,7 @@ function expand(item: string, offer: SiteOffer): Site[] {
       fix: `Choose among ${[...offer.kinds].join(', ')}.`,
     });
   }
-  if (isModelSite) return [{ kind, block: null }];
+  if (!isBlockKind(kind)) return [{ kind, block: null }];
   const first = Number(from ?? 0);
   const last = from === undefined ? offer.layers - 1 : Number(to ?? from);
   if (first > last || last >= offer.layers) {
@@ -114,6 +109,14 @@ function expand(item: string, offer: SiteOffer): Site[] {
     );
   }
   return Array.from({ length: last - first + 1 }, (_, i) => ({ kind, block: first + i }));
+}
+
+function kindCalled(name: string | undefined): SiteKind | undefined {
+  return [...blockSiteKinds, ...modelSiteKinds].find((kind) => kind === name);
+}
+
+function isBlockKind(kind: SiteKind): kind is BlockSiteKind {
+  return blockSiteKinds.some((known) => known === kind);
 }
 
 /** `blocks.3.hook_resid_post` → `resid_post.3`; anything else as it is. */

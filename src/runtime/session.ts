@@ -9,6 +9,7 @@
 
 import { dirname } from 'node:path';
 import { UserError } from '../base/errors.ts';
+import { invariant } from '../base/invariant.ts';
 import { encodeModel } from '../graph/encode.ts';
 import type { Graph } from '../graph/onnx.ts';
 
@@ -74,10 +75,10 @@ export async function openSession(graph: Graph, options: SessionOptions): Promis
         throw explained(cause);
       });
       return Object.fromEntries(
-        Object.entries(fetched).map(([name, { data, dims }]) => [
-          name,
-          { data: data as Float32Array, shape: dims },
-        ]),
+        Object.entries(fetched).map(([name, { data, dims }]) => {
+          invariant(data instanceof Float32Array, `output "${name}" is not float32`);
+          return [name, { data, shape: dims }];
+        }),
       );
     },
     close: () => session.release(),

@@ -1,0 +1,213 @@
+/**
+ * Prompts × sites → activations on disk.
+ *
+ * For each checkpoint: compile once, run the batches in order, write what each gives into its place.
+ * Only the wanted rows of the wanted sites leave the graph. Between two batches the run can be
+ * stopped, and is then taken up where it was by the same command.
+ */
+
+import { UserError } from '../base/errors.ts';
+import { silent, type Progress, type ShouldStop } from '../base/progress.ts';
+import { formatBytes, plural } from '../base/units.ts';
+import { manifestSchema, type CheckpointRecord, type Manifest } from '../contract/manifest.ts';
+import { freeBytes } from '../files/atomic.ts';
+import { siteKey } from '../graph/sites.ts';
+import { composeModel } from '../../models/compose.ts';
+import { openSession } from '../runtime/session.ts';
+import { defaultBudgetBytes, requireBudget } from '../runtime/budget.ts';
+import {
+  forceReplyText,
+  peakBytes,
+  planHash,
+  rowRecords,
+  rowShape,
+  storedBytes,
+  type Plan,
+  type PlannedCheckpoint,
+} from './plan.ts';
+
+import { identityOf, requireSamePlan, tasksLeft } from './resume.ts';
+import { runBatch } from './runBatch.ts';
+import {
+  openRunWriter,
+  readRunState,
+  type CheckpointWriter,
+  type FileHashes,
+  type RunWriter,
+} from './store.ts';
+import { versions } from './versions.ts';
+
+export interface ExtractOptions {
+  readonly out: string;
+  /** Whether a finished run may get more checkpoints or sites. */
+  readonly add?: boolean;
+  readonly memoryBudgetBytes?: number;
+  readonly progress?: Progress;
+  readonly shouldStop?: ShouldStop;
+}
+
+export interface ExtractResult {
+  readonly manifest: Manifest;
+  /** False if the run was complete before. */
+  readonly ran: boolean;
+  /** Tokens that went through a model, padding not counted. */
+  readonly tokens: number;
+}
+
+/**
+ * Carries out a plan, or what is left of it.
+ *
+ * @throws {UserError} `PLAN_CONFLICT` if the folder holds a run of another plan; `ENDED_EARLY` once
+ *   `shouldStop` says so, with everything sealed; `NOT_FINITE` naming prompt and site.
+ */
+export async function extract(plan: Plan, options: ExtractOptions): Promise<ExtractResult> {
+  const { out, progress = silent, shouldStop = () => false } = options;
+  const { manifest: earlier, unfinished } = await readRunState(out);
+  const tasks = tasksLeft(plan, earlier, options);
+  const identity = identityOf(plan, tasks);
+  if (tasks.length === 0 && earlier !== null) return { manifest: earlier, ran: false, tokens: 0 };
+  if (unfinished !== null) requireSamePlan(unfinished, identity, out);
+  requireBudget(peakBytes(plan), options.memoryBudgetBytes ?? defaultBudgetBytes(), 'extract');
+  if (unfinished === null) await requireDisk(plan, tasks, out);
+
+  const writer = await openRunWriter(out, identity, plan.request.store);
+  try {
+    let tokens = 0;
+    for (const task of tasks) tokens += await runTask(plan, task, writer, progress, shouldStop);
+    const names = [...(earlier?.checkpoints ?? []), ...tasks.map(({ record }) => record)].map(
+      (c) => c.name,
+    );
+    const manifest = await writer.finish(
+      plan.set.path,
+      rowLines(plan),
+      (files) => manifestOf(plan, tasks, earlier, files),
+      [...new Set(names)],
+    );
+    return { manifest, ran: true, tokens };
+  } finally {
+    await writer.close();
+  }
+}
+
+async function requireDisk(
+  plan: Plan,
+  tasks: readonly PlannedCheckpoint[],
+  out: string,
+): Promise<void> {
+  const needed = tasks.reduce((sum, task) => sum + storedBytes(plan, task), 2 ** 20);
+  const free = await freeBytes(out);
+  if (needed <= free) return;
+  throw new UserError(
+    'DISK_FULL',
+    `the run will take ${formatBytes(needed)}; ${formatBytes(free)} are free`,
+    {
+      where: out,
+      fix: 'Ask for fewer sites or positions, use --store bfloat16, or choose another disk.',
+    },
+  );
+}
+
+async function runTask(
+  plan: Plan,
+  task: PlannedCheckpoint,
+  run: RunWriter,
+  progress: Progress,
+  shouldStop: ShouldStop,
+): Promise<number> {
+  const { record, sites, model, bind } = task;
+  if (await run.isFinished(record.name, sites.map(siteKey))) return 0;
+  const positions = plan.positions.map(({ record: position }) => position);
+  const writer = await run.openCheckpoint(
+    record.name,
+    sites.map((site) => ({
+      site: siteKey(site),
+      shape: rowShape(site, model, plan.longest),
+      positions,
+    })),
+  );
+  const length = plan.longest;
+  const graph = composeModel(model.architecture, model.settings, bind, { sites, length });
+  const session = await openSession(graph, { threads: plan.request.threads });
+  let tokens = 0;
+  try {
+    progress.begin(record.name, plan.tokens, 'tokens');
+    for (const [i, { prompts }] of plan.batches.entries()) {
+      const inBatch = prompts.reduce((sum, p) => sum + plan.prepared[p].ids.length, 0);
+      tokens += inBatch;
+      if (i < writer.done) continue;
+      if (shouldStop()) throw endedEarly(writer, i, plan, run.folder);
+      await runBatch(plan, task, i, session, writer);
+      writer.commit(i + 1, i + 1 === plan.batches.length);
+      progress.update(tokens);
+    }
+  } catch (error) {
+    writer.close();
+    throw error;
+  } finally {
+    await session.close();
+  }
+  await writer.settle();
+  return tokens;
+}
+
+function endedEarly(writer: CheckpointWriter, done: number, plan: Plan, out: string): UserError {
+  writer.commit(done, true);
+  return new UserError(
+    'ENDED_EARLY',
+    `stopped after ${done} of ${plural(plan.batches.length, 'batch', 'batches')}; everything so far is kept`,
+    {
+      where: out,
+      fix: 'Run the same command again to go on.',
+    },
+  );
+}
+
+function* rowLines(plan: Plan): Generator<string> {
+  for (const record of rowRecords(plan)) yield `${JSON.stringify(record)}\n`;
+}
+
+function manifestOf(
+  plan: Plan,
+  tasks: readonly PlannedCheckpoint[],
+  earlier: Manifest | null,
+  files: FileHashes,
+): Manifest {
+  const records = new Map<string, Omit<CheckpointRecord, 'files'>>();
+  for (const record of earlier?.checkpoints ?? []) records.set(record.name, record);
+  for (const { record } of tasks) records.set(record.name, record);
+  const sites = new Set(earlier?.sites);
+  for (const task of tasks) for (const site of task.sites) sites.add(siteKey(site));
+  const { set, request, tokenizer } = plan;
+  return {
+    schema: manifestSchema,
+    checkpoints: Array.from(records.values(), (record) => withFiles(record, files)),
+    prompts: {
+      sha256: set.sha256,
+      count: set.prompts.length,
+      force_reply: forceReplyText(request.forceReply),
+      longest: plan.longest,
+      tokens: plan.tokens,
+      token_limit: request.tokenLimit ?? null,
+    },
+    tokenizer:
+      tokenizer === null
+        ? null
+        : { sha256: tokenizer.sha256, chat_template_sha256: tokenizer.chatTemplateSha256 },
+    sites: [...sites],
+    positions: plan.positions.map(({ record }) => record),
+    store: request.store,
+    plan: {
+      kind: 'whole',
+      sha256: planHash(plan),
+      batch_tokens: request.batchTokens,
+      batches: plan.batches.length,
+      threads: request.threads,
+    },
+    versions: versions(),
+    doctor: null,
+  };
+}
+
+function withFiles(record: Omit<CheckpointRecord, 'files'>, files: FileHashes): CheckpointRecord {
+  return { ...record, files: files.get(record.name) ?? {} };
+}

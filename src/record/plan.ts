@@ -1,0 +1,291 @@
+/**
+ * What will a run do? Worked out in full before it does anything.
+ *
+ * A plan is a function of the command and of the files it names: checkpoints, prompts, sites,
+ * positions, batches and the layout of every file that will be written. `--dry-run` prints it; the
+ * run executes it; a resumed run must come to the same one.
+ */
+
+import { resolve } from 'node:path';
+import { UserError } from '../base/errors.ts';
+import { formatBytes, plural } from '../base/units.ts';
+import type { CheckpointRecord, PositionRecord, RowRecord } from '../contract/manifest.ts';
+import { sha256OfBytes } from '../files/atomic.ts';
+import { hashCheckpoint, openCheckpoint } from '../files/checkpoint.ts';
+import { selectSites, siteKey, type Site } from '../graph/sites.ts';
+import { fromCheckpoint, untrainedTwin, type Binding } from '../../models/bindings.ts';
+import { openModel, parametersOf, type Model } from '../../models/model.ts';
+import { parsePositions, type PositionSelector } from '../text/positions.ts';
+import { checkVocabulary, preparePrompts, type Prepared } from '../text/prepare.ts';
+import { readPrompts, type PromptSet } from '../text/prompts.ts';
+import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import { predictPeakBytes } from '../runtime/budget.ts';
+import { planBatches, type Batch } from './batches.ts';
+
+/** What `extract` is asked for. */
+export interface ExtractRequest {
+  readonly checkpoints: readonly CheckpointRequest[];
+  readonly prompts: string;
+  readonly sites: string;
+  readonly positions: string;
+  readonly batchTokens: number;
+  readonly threads: number;
+  readonly store: 'float32' | 'bfloat16';
+  readonly forceReply?: string | { readonly column: string };
+  readonly tokenLimit?: number;
+  readonly trigger?: string;
+  readonly sham?: string;
+  readonly ignoredConfigKeys: readonly string[];
+}
+
+export interface CheckpointRequest {
+  readonly name: string;
+  readonly folder: string;
+  /** Random weights from this seed instead of the checkpoint's own. */
+  readonly twinSeed?: number;
+}
+
+export interface Plan {
+  readonly request: ExtractRequest;
+  readonly checkpoints: readonly PlannedCheckpoint[];
+  readonly set: PromptSet;
+  readonly prepared: readonly Prepared[];
+  readonly tokenizer: Tokenizer | null;
+  readonly positions: readonly PlannedPosition[];
+  readonly batches: readonly Batch[];
+  /** Longest prompt, and sum over prompts, in tokens. */
+  readonly longest: number;
+  readonly tokens: number;
+}
+
+export interface PlannedCheckpoint {
+  readonly record: Omit<CheckpointRecord, 'files'>;
+  readonly model: Model;
+  readonly bind: Binding;
+  readonly sites: readonly Site[];
+}
+
+export interface PlannedPosition {
+  readonly selector: PositionSelector;
+  readonly record: PositionRecord;
+  /** Row of each prompt's first token at this position, or −1 where it has none. */
+  readonly firstRow: readonly number[];
+}
+
+/** @throws {UserError} for whatever in the request cannot be done as it stands. */
+export async function planExtraction(request: ExtractRequest): Promise<Plan> {
+  const checkpoints = await planCheckpoints(request);
+  const set = await readPrompts(request.prompts);
+  const tokenizer = await commonTokenizer(checkpoints, set);
+  const limits = checkpoints.map(({ model }) => model.settings.context);
+  const { forceReply, tokenLimit, trigger, sham } = request;
+  const selectors = parsePositions(request.positions);
+  const prepared = preparePrompts(set, tokenizer, {
+    positions: selectors,
+    modelLimit: Math.min(...limits),
+    ...(forceReply === undefined ? {} : { forceReply }),
+    ...(tokenLimit === undefined ? {} : { tokenLimit }),
+    ...(trigger === undefined ? {} : { trigger }),
+    ...(sham === undefined ? {} : { sham }),
+  });
+  for (const { model } of checkpoints)
+    checkVocabulary(prepared, model.settings.vocabulary, model.folder);
+  const lengths = prepared.map(({ ids }) => ids.length);
+  return {
+    request,
+    checkpoints,
+    set,
+    prepared,
+    tokenizer,
+    positions: selectors.map((selector, i) => planPosition(selector, i, prepared)),
+    batches: planBatches(lengths, request.batchTokens),
+    longest: Math.max(...lengths),
+    tokens: lengths.reduce((sum, length) => sum + length, 0),
+  };
+}
+
+async function planCheckpoints(request: ExtractRequest): Promise<PlannedCheckpoint[]> {
+  const { checkpoints, ignoredConfigKeys } = request;
+  checkpoints.forEach(({ name }, i) => {
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)) {
+      throw new UserError('USAGE', `"${name}" cannot name a checkpoint`, {
+        fix: 'Use letters, digits, ".", "_" and "-", at most 64, as in NAME=MODEL.',
+      });
+    }
+    if (checkpoints.findIndex((other) => other.name === name) < i) {
+      throw new UserError('USAGE', `two checkpoints are called "${name}"`, {
+        fix: 'Give each its own name, as in before=MODEL after=MODEL.',
+      });
+    }
+  });
+  const planned = [];
+  for (const { name, folder, twinSeed } of checkpoints) {
+    const files = await openCheckpoint(folder);
+    const model = await openModel(files, { ignoredConfigKeys });
+    const { architecture, settings } = model;
+    const offer = {
+      layers: settings.layers,
+      kinds: architecture.sites,
+      absent: architecture.absentSites,
+    };
+    planned.push({
+      record: {
+        name,
+        family: architecture.family,
+        n_layers: settings.layers,
+        d_model: settings.width,
+        dtype: [...new Set([...model.weights.values()].map(({ dtype }) => dtype))].join('+'),
+        sha256: await hashCheckpoint(files),
+        twin_seed: twinSeed ?? null,
+        ignored_config_keys: ignoredConfigKeys,
+      },
+      model,
+      bind: twinSeed === undefined ? fromCheckpoint(model) : untrainedTwin(model, twinSeed),
+      sites: selectSites(request.sites, offer),
+    });
+  }
+  return planned;
+}
+
+/** The one tokenizer of all checkpoints; rows are only comparable if they are the same tokens. */
+async function commonTokenizer(
+  checkpoints: readonly PlannedCheckpoint[],
+  set: PromptSet,
+): Promise<Tokenizer | null> {
+  if (set.prompts.every(({ body }) => body.kind === 'ids')) return null;
+  const folders = [...new Set(checkpoints.map(({ model }) => model.folder))];
+  const [first, ...others] = await Promise.all(folders.map((folder) => openTokenizer(folder)));
+  const different = others.findIndex(({ sha256 }) => sha256 !== first.sha256);
+  if (different >= 0) {
+    throw new UserError('TOKENIZER_UNUSABLE', 'checkpoints of one run must cut text the same way', {
+      where: `${folders[0]} and ${folders[different + 1]}`,
+      cause: 'Their tokenizer.json, tokenizer_config.json or chat template differ.',
+      fix: 'Extract them in two runs, or give prompts as "ids".',
+    });
+  }
+  return first;
+}
+
+function planPosition(
+  selector: PositionSelector,
+  i: number,
+  prepared: readonly Prepared[],
+): PlannedPosition {
+  let rows = 0;
+  const firstRow = prepared.map(({ positions }) => {
+    const count = positions[i].indices?.length ?? 0;
+    rows += count;
+    return count === 0 ? -1 : rows - count;
+  });
+  const leftOut = prepared.filter((_, p) => firstRow[p] < 0).map(({ id }) => id);
+  return { selector, record: { name: selector.name, rows, left_out: leftOut }, firstRow };
+}
+
+/** Elements in one row of a site; patterns are padded to the longest prompt's keys. */
+export function rowShape(site: Site, model: Model, longest: number): readonly number[] {
+  const { width, vocabulary, heads } = model.settings;
+  if (site.kind === 'logits') return [vocabulary];
+  return site.kind === 'pattern' ? [heads, longest] : [width];
+}
+
+/** Every line of rows.jsonl, positions in order and prompts in order. */
+export function* rowRecords(plan: Plan): Generator<RowRecord> {
+  for (const [i, { selector, firstRow }] of plan.positions.entries()) {
+    for (const [p, { id, prompt, ids, tokens, positions }] of plan.prepared.entries()) {
+      for (const [k, token] of (positions[i].indices ?? []).entries()) {
+        yield {
+          position: selector.name,
+          row: firstRow[p] + k,
+          id,
+          prompt,
+          token_index: token,
+          token_id: ids[token],
+          token: tokens[token],
+        };
+      }
+    }
+  }
+}
+
+/** What decides the bytes of a run, checkpoints and sites aside; its hash is the plan's identity. */
+export function planCore(plan: Plan): Readonly<Record<string, unknown>> {
+  const { request, set, tokenizer } = plan;
+  return {
+    prompts: set.sha256,
+    tokenizer: tokenizer?.sha256 ?? null,
+    positions: request.positions,
+    force_reply: forceReplyText(request.forceReply),
+    trigger: request.trigger ?? null,
+    sham: request.sham ?? null,
+    token_limit: request.tokenLimit ?? null,
+    store: request.store,
+    batch_tokens: request.batchTokens,
+    threads: request.threads,
+  };
+}
+
+export function planHash(plan: Plan): string {
+  return sha256OfBytes(JSON.stringify(planCore(plan)));
+}
+
+export function forceReplyText(reply: ExtractRequest['forceReply']): string | null {
+  if (reply === undefined) return null;
+  return typeof reply === 'string' ? reply : `column:${reply.column}`;
+}
+
+/** Bytes that the activations of one checkpoint will take on disk. */
+export function storedBytes(plan: Plan, { model, sites }: PlannedCheckpoint): number {
+  const rows = plan.positions.reduce((sum, { record }) => sum + record.rows, 0);
+  const row = sites.reduce((sum, site) => sum + product(rowShape(site, model, plan.longest)), 0);
+  return rows * row * (plan.request.store === 'float32' ? 4 : 2);
+}
+
+/** Bytes of memory at the peak, over all checkpoints. */
+export function peakBytes(plan: Plan): number {
+  const rowsIn = ({ prompts }: Batch): number =>
+    prompts.reduce(
+      (sum, p) =>
+        sum + plan.prepared[p].positions.reduce((s, { indices }) => s + (indices?.length ?? 0), 0),
+      0,
+    );
+  const rows = Math.max(...plan.batches.map(rowsIn));
+  const batchTokens = Math.max(
+    ...plan.batches.map(({ prompts, length }) => prompts.length * length),
+  );
+  return Math.max(
+    ...plan.checkpoints.map(({ model, sites }) => {
+      const { settings, architecture } = model;
+      const sizes = parametersOf(architecture, settings).map(({ shape }) => product(shape));
+      return predictPeakBytes({
+        parameters: sizes.reduce((sum, size) => sum + size, 0),
+        largestParameter: Math.max(...sizes),
+        storedBytes: [...model.weights.values()].reduce((sum, { length }) => sum + length, 0),
+        batchTokens,
+        longest: plan.longest,
+        width: settings.width,
+        mlpWidth: settings.mlpWidth,
+        heads: settings.heads,
+        fetched:
+          rows * sites.reduce((sum, s) => sum + product(rowShape(s, model, plan.longest)), 0),
+      });
+    }),
+  );
+}
+
+/** The plan in a few lines of words, for `--dry-run` and logs. */
+export function describePlan(plan: Plan): string[] {
+  const { checkpoints, batches, prepared, tokens, longest } = plan;
+  const disk = checkpoints.reduce((sum, checkpoint) => sum + storedBytes(plan, checkpoint), 0);
+  return [
+    ...checkpoints.map(
+      ({ record, sites, model }) =>
+        `${record.name}: ${record.family}, ${plural(record.n_layers, 'block')}, d ${record.d_model}, ${record.dtype}${record.twin_seed === null ? '' : ', random weights'}, ${plural(sites.length, 'site')} (${sites.map(siteKey).join(', ')}) from ${resolve(model.folder)}`,
+    ),
+    `${plural(prepared.length, 'prompt')}, ${plural(tokens, 'token')}, longest ${longest}, in ${plural(batches.length, 'batch', 'batches')} a checkpoint`,
+    `about ${formatBytes(peakBytes(plan))} of memory, ${formatBytes(disk)} on disk`,
+  ];
+}
+
+function product(shape: readonly number[]): number {
+  return shape.reduce((size, axis) => size * axis, 1);
+}

@@ -1,0 +1,80 @@
+/** What is left to do in a folder that may hold a run already, and is it the same run? */
+
+import { UserError } from '../base/errors.ts';
+import { plural } from '../base/units.ts';
+import type { Manifest } from '../contract/manifest.ts';
+import { siteKey } from '../graph/sites.ts';
+import type { RunIdentity } from './manifest.ts';
+import { planCore, planHash, type Plan, type PlannedCheckpoint } from './plan.ts';
+
+/**
+ * Checkpoints with the sites that the folder does not hold yet.
+ *
+ * @throws {UserError} `PLAN_CONFLICT` where the folder holds something else, or `add` was not said.
+ */
+export function tasksLeft(
+  plan: Plan,
+  earlier: Manifest | null,
+  { out, add }: { readonly out: string; readonly add?: boolean },
+): PlannedCheckpoint[] {
+  if (earlier === null) return [...plan.checkpoints];
+  if (earlier.plan.sha256 !== planHash(plan)) {
+    throw conflict(
+      'the folder holds a run of another plan (prompts, positions, batches or threads differ)',
+      out,
+    );
+  }
+  const tasks = plan.checkpoints.flatMap((checkpoint) => {
+    const { record, sites } = checkpoint;
+    const before = earlier.checkpoints.find(({ name }) => name === record.name);
+    if (
+      before !== undefined &&
+      (before.sha256 !== record.sha256 || before.twin_seed !== record.twin_seed)
+    ) {
+      throw conflict(`the folder holds another checkpoint called "${record.name}"`, out);
+    }
+    const missing = sites.filter((site) => !Object.hasOwn(before?.files ?? {}, siteKey(site)));
+    return missing.length === 0 ? [] : [{ ...checkpoint, sites: missing }];
+  });
+  if (tasks.length > 0 && add !== true) {
+    const what = tasks.map(
+      ({ record, sites }) => `${record.name} (${plural(sites.length, 'site')})`,
+    );
+    throw new UserError('PLAN_CONFLICT', `the finished run lacks ${what.join(', ')}`, {
+      where: out,
+      fix: 'Add --add to put them into this run, or choose another folder.',
+    });
+  }
+  return tasks;
+}
+
+export function identityOf(plan: Plan, tasks: readonly PlannedCheckpoint[]): RunIdentity {
+  return {
+    core: planCore(plan),
+    checkpoints: tasks.map(({ record: { name, sha256, twin_seed }, sites }) => ({
+      name,
+      sha256,
+      twin_seed,
+      sites: sites.map(siteKey),
+    })),
+  };
+}
+
+/** @throws {UserError} `PLAN_CONFLICT` naming what differs. */
+export function requireSamePlan(unfinished: RunIdentity, identity: RunIdentity, out: string): void {
+  const keys = Object.keys(identity.core).filter(
+    (key) => unfinished.core[key] !== identity.core[key],
+  );
+  if (JSON.stringify(unfinished.checkpoints) !== JSON.stringify(identity.checkpoints)) {
+    keys.push('checkpoints or sites');
+  }
+  if (keys.length === 0) return;
+  throw conflict(`the folder holds an unfinished run with other ${keys.join(', ')}`, out);
+}
+
+function conflict(what: string, out: string): UserError {
+  return new UserError('PLAN_CONFLICT', what, {
+    where: out,
+    fix: 'Repeat the command that began this run, or choose another folder for --out.',
+  });
+}

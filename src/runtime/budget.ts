@@ -1,0 +1,59 @@
+/**
+ * How much memory will a run need? Answered before it starts, so that a laptop is not brought down.
+ *
+ * The estimate adds what was seen to matter: the process itself, the weights as float32 with the copy
+ * that onnxruntime packs them into, the widest moment of a block, and what leaves the graph.
+ */
+
+import { freemem } from 'node:os';
+import { UserError } from '../base/errors.ts';
+import { formatBytes } from '../base/units.ts';
+
+export interface Workload {
+  /** Weights that the graph reads, and the largest of them, in elements. */
+  readonly parameters: number;
+  readonly largestParameter: number;
+  /** Bytes in which they are stored. */
+  readonly storedBytes: number;
+  /** Tokens of the largest batch, padding included, and its longest prompt. */
+  readonly batchTokens: number;
+  readonly longest: number;
+  readonly width: number;
+  readonly mlpWidth: number;
+  readonly heads: number;
+  /** Elements that leave the graph in one batch. */
+  readonly fetched: number;
+}
+
+/** Node with onnxruntime and a tokenizer loaded, before any model. */
+const processBytes = 190 * 2 ** 20;
+
+/** Bytes that the process will hold at its peak. */
+export function predictPeakBytes(work: Workload): number {
+  const float = 4;
+  const weights = work.parameters * float;
+  // Packing keeps the original of one weight beside its packed copy; float16 is widened first.
+  const packing =
+    work.largestParameter * float + (work.storedBytes < weights ? work.storedBytes : 0);
+  const stream = work.batchTokens * float * (6 * work.width + 3 * work.mlpWidth);
+  const scores = work.batchTokens * work.longest * work.heads * float;
+  return processBytes + weights + packing + stream + scores + 3 * work.fetched * float;
+}
+
+/** Memory that a run may take when nobody says: four fifths of what is free. */
+export function defaultBudgetBytes(): number {
+  return Math.floor(freemem() * 0.8);
+}
+
+/** @throws {UserError} `NOT_ENOUGH_MEMORY` if the prediction is above the budget. */
+export function requireBudget(predictedBytes: number, budgetBytes: number, what: string): void {
+  if (predictedBytes <= budgetBytes) return;
+  throw new UserError(
+    'NOT_ENOUGH_MEMORY',
+    `this run would need about ${formatBytes(predictedBytes)} of memory; ${formatBytes(budgetBytes)} are allowed`,
+    {
+      where: what,
+      fix: 'Lower --batch-tokens, raise --memory-budget, or use a machine with more memory.',
+    },
+  );
+}
