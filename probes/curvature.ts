@@ -80,10 +80,11 @@ export function whiten(curvature: Curvature, x: Rows): Rows {
   const width = r + (inverseIntercept > 0 ? 1 : 0);
   const data = new Float64Array(x.n * width);
   const units = inverse.map(Math.sqrt);
+  const axes = Array.from(inverse, (_, k) => rowAt(directions, k));
   for (let i = 0; i < x.n; i++) {
     const row = rowAt(x, i);
     const at = i * width;
-    for (let k = 0; k < r; k++) data[at + k] = units[k] * dot(row, rowAt(directions, k));
+    for (let k = 0; k < r; k++) data[at + k] = units[k] * dot(row, axes[k]);
     if (width > r) data[at + r] = Math.sqrt(inverseIntercept);
   }
   return { n: x.n, d: width, data };

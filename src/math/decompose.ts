@@ -21,5 +21,5 @@ export function symmetricEigen(a: Float64Array, n: number): SymmetricEigen {
   for (let k = 0; k < n; k++) {
     for (let i = 0; i < n; i++) vectors[k * n + i] = columns.get(i, n - 1 - k);
   }
-  return { values: Float64Array.from(ascending).reverse(), vectors };
+  return { values: Float64Array.from(ascending).toReversed(), vectors };
 }
