@@ -59,9 +59,9 @@ function relaySignals(child: ChildProcess): () => NodeJS.Signals | undefined {
       const now = performance.now();
       if (firstAt === undefined) {
         firstAt = now;
+        process.stderr.write('\nstopping; once more to stop at once\n');
         const message: StopMessage = { stop: name };
         if (child.connected) child.send(message, () => {}); // it may have ended this very moment
-        process.stderr.write('\nstopping after the current batch; once more to stop at once\n');
       } else if (!isRepeat(firstAt, now)) {
         killedBy = name;
         child.kill('SIGKILL');

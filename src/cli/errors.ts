@@ -57,7 +57,7 @@ function asUserError(thrown: unknown): unknown {
 function usageError(error: CommanderError): UserError {
   const [first, ...rest] = error.message.split('\n');
   const suggestion = /\(Did you mean (?:one of )?(.*)\?\)/.exec(rest.join(' '))?.[1];
-  return new UserError('USAGE', first.replace(/^error: /, '').replaceAll("'", '"'), {
+  return new UserError('USAGE', first.replace(/^error: |\.$/g, '').replaceAll("'", '"'), {
     fix:
       suggestion === undefined
         ? 'See --help for what can be given.'

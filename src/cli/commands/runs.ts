@@ -76,10 +76,7 @@ function entriesOf(folder: string): string[] | undefined {
 }
 
 function isRun(names: readonly string[]): boolean {
-  return (
-    names.includes('manifest.json') ||
-    (names.includes('prompts.jsonl') && names.includes('activations'))
-  );
+  return names.includes('manifest.json') || names.includes('.partial');
 }
 
 function lineOf(path: string, names: readonly string[]): RunLine {

