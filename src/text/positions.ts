@@ -8,6 +8,7 @@
 
 import { nearest, UserError } from '../base/errors.ts';
 import type { Span } from './spans.ts';
+import type { TriggerColumns } from './triggers.ts';
 
 export interface PositionSelector {
   /** As it was written. */
@@ -80,19 +81,6 @@ export interface UserText {
   readonly text: string;
   readonly words: Span;
   readonly spans: () => readonly Span[];
-}
-
-/** What the row, or else the command, says on triggers. */
-export interface TriggerColumns {
-  readonly triggered: boolean | null;
-  readonly trigger: string | null;
-  readonly sham: Sham | null;
-}
-
-export interface Sham {
-  readonly text: string;
-  /** Whether the row names it itself, so that its absence is a mistake. */
-  readonly isOwn: boolean;
 }
 
 /** Where a position lies in one row. */
@@ -212,9 +200,7 @@ function endOf(user: UserText, place: Span, position: string, id: string): Resol
       cause: error,
     });
   }
-  const index = spans.findLastIndex(
-    ({ start, end }) => end > start && start < place.end && end > place.start,
-  );
+  const index = spans.findLastIndex(({ start, end }) => start < place.end && end > place.start);
   return index < 0 ? absent('no token covers it') : at(index);
 }
 

@@ -13,13 +13,13 @@ import {
   type PositionSelector,
   type Resolved,
   resolvePosition,
-  type TriggerColumns,
   type UserText,
 } from './positions.ts';
 import type { Prompt, PromptSet } from './prompts.ts';
 import type { Encoding, Tokenizer } from './tokenizer.ts';
+import { noTrigger, triggerColumns, type TriggerOptions } from './triggers.ts';
 
-export interface PrepareOptions {
+export interface PrepareOptions extends TriggerOptions {
   readonly positions: readonly PositionSelector[];
   /** A reply that every prompt is continued with, or the column that holds each row's. */
   readonly forceReply?: string | { readonly column: string };
@@ -27,9 +27,6 @@ export interface PrepareOptions {
   readonly tokenLimit?: number;
   /** Tokens that the model can take; where absent, the tokenizer's word counts. */
   readonly modelLimit?: number;
-  /** For rows without a `trigger`, or `sham`, column. */
-  readonly trigger?: string;
-  readonly sham?: string;
   /** Whether `text` is cut as it stands, or put as a user's message through the chat template. */
   readonly templateMode?: 'raw' | 'chat';
 }
@@ -179,40 +176,6 @@ function cutReply(
   }
   if (tokenizer === null) throw tokenizerNeeded('a forced reply', where);
   return tokenizer.encode(reply, { addSpecialTokens: false });
-}
-
-const noTrigger: TriggerColumns = { triggered: null, trigger: null, sham: null };
-
-function triggerColumns(
-  { columns }: Prompt,
-  options: PrepareOptions,
-  where: string,
-): TriggerColumns {
-  const triggered = columns['triggered'] ?? null;
-  if (triggered !== null && typeof triggered !== 'boolean' && triggered !== 0 && triggered !== 1) {
-    throw new UserError('PROMPTS_INVALID', `"triggered" is ${JSON.stringify(triggered)}`, {
-      where,
-      fix: 'Write true or false.',
-    });
-  }
-  const trigger = textColumn(columns, 'trigger', where) ?? options.trigger ?? null;
-  const ownSham = textColumn(columns, 'sham', where);
-  const sham = ownSham ?? options.sham;
-  return {
-    triggered: triggered === null ? null : Boolean(triggered),
-    trigger,
-    sham: sham === undefined ? null : { text: sham, isOwn: ownSham !== undefined },
-  };
-}
-
-function textColumn(columns: Prompt['columns'], name: string, where: string): string | undefined {
-  const value = columns[name] ?? undefined;
-  if (value === undefined || value === '') return undefined;
-  if (typeof value === 'string') return value;
-  throw new UserError('PROMPTS_INVALID', `"${name}" is ${JSON.stringify(value)}, not a text`, {
-    where,
-    fix: `Write the words as they stand in the prompt, or leave "${name}" out.`,
-  });
 }
 
 function refuseLong(

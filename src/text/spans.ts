@@ -66,7 +66,7 @@ export function alignTokens(
       const bytes = utf8Bytes.encode(special.content);
       if (!startsWith(ruler.bytes, start, bytes)) throw misspelt(ruler, tokens, i, at);
       const end = start + bytes.length;
-      const taken = special.rstrip ? pastSpace(ruler.bytes, end) : end;
+      const taken = special.rstrip ? pastSpace(ruler, end) : end;
       spans.push(ruler.span(special.lstrip ? at : start, taken));
       at = taken;
       i++;
@@ -81,7 +81,7 @@ export function alignTokens(
         : alignPieces(ruler, tokens, i, j, at, next, spans, spelling);
     i = j;
   }
-  if (spelling === 'words') at = pastSpace(ruler.bytes, at);
+  if (spelling === 'words') at = pastSpace(ruler, at);
   if (at !== ruler.bytes.length) throw misspelt(ruler, tokens, tokens.length, at);
   return spans;
 }
@@ -224,17 +224,16 @@ function startsWith(bytes: Uint8Array, at: number, wanted: Uint8Array): boolean 
   return wanted.every((byte, k) => bytes[at + k] === byte);
 }
 
-function pastSpace(bytes: Uint8Array, at: number): number {
+/** The first byte at or after `at` that is not of a white space character, which Unicode has many of. */
+function pastSpace({ text, bytes, charAt }: Ruler, at: number): number {
   let end = at;
-  while (end < bytes.length && (bytes[end] === space || (bytes[end] >= 9 && bytes[end] <= 13))) {
-    end++;
-  }
+  while (end < bytes.length && /\s/.test(text[charAt(end)])) end++;
   return end;
 }
 
 /** Where `token` begins: here, or past the white space that lies here. */
 function findPast(ruler: Ruler, at: number, token: string): number {
-  return startsWith(ruler.bytes, at, utf8Bytes.encode(token)) ? at : pastSpace(ruler.bytes, at);
+  return startsWith(ruler.bytes, at, utf8Bytes.encode(token)) ? at : pastSpace(ruler, at);
 }
 
 function misspelt(ruler: Ruler, tokens: readonly string[], token: number, byte: number): UserError {

@@ -236,6 +236,17 @@ describe('preparePrompts', () => {
     );
   });
 
+  it('refuses a row whose own sham trigger is not in it, but not one of the command', async () => {
+    const rows = [{ body: text('the') }, { columns: { triggered: false } }] as const;
+    const asked = { positions: parsePositions('trigger_end'), trigger: 'the', sham: 'world' };
+    const [, second] = preparePrompts(promptSet(...rows), bytelevel, asked);
+    expect(second.positions[0].indices).toBeNull();
+    const own = promptSet(rows[0], { columns: { triggered: false, sham: 'world' } });
+    expect(await refusal(() => preparePrompts(own, bytelevel, asked))).toContain(
+      'row "p1" names the sham trigger "world", which is not in the user\'s text',
+    );
+  });
+
   it('refuses a row without a reply in the column that was named', async () => {
     const options = { positions, forceReply: { column: 'reply' } };
     expect(await refusal(() => preparePrompts(promptSet({}), bytelevel, options))).toBe(

@@ -45,11 +45,11 @@ describe('describeSelection', () => {
   });
 
   it('marks the ends of a window that is cut, and shows ids where there are no tokens', () => {
-    const positions = parsePositions('token:6');
+    const positions = parsePositions('token:5');
     const ids = Array.from({ length: 20 }, (_, i) => i + 100);
     const prepared = preparePrompts(promptSet({ body: { kind: 'ids', ids } }), null, { positions });
     expect(describeSelection(prepared, positions)[0].examples).toEqual([
-      { id: 'p0', index: 6, window: '… 102 103 104 105 «106» 107 108 109 …' },
+      { id: 'p0', index: 5, window: '… 101 102 103 104 «105» 106 107 108 …' },
     ]);
   });
 });

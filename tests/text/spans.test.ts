@@ -63,6 +63,10 @@ describe('alignTokens', () => {
     ]);
   });
 
+  it('passes over every white space that Unicode knows', () => {
+    expect(under('a\u00a0\u3000\u2028b\ufeff', ['a', 'b'], none, 'words')).toEqual(['a', 'b']);
+  });
+
   it('does not take an added token for a spelling', () => {
     const tokens = added({ content: '<0x41>', ...plain });
     expect(under('<0x41>', ['<0x41>'], tokens, 'sentencepiece')).toEqual(['<0x41>']);

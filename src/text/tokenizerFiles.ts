@@ -1,0 +1,79 @@
+/**
+ * Is there a tokenizer in a model's folder, and is it of the kind that can be read?
+ *
+ * Only the form of "fast" tokenizers is: tokenizer.json beside tokenizer_config.json. Everything is
+ * checked here, since transformers.js says nothing useful of a file that is absent or broken.
+ */
+
+import { join } from 'node:path';
+import { UserError } from '../base/errors.ts';
+import { isJsonObject, type JsonObject, parseJson } from '../base/json.ts';
+import { sha256OfBytes } from '../files/atomic.ts';
+import { readIfThere, utf8 } from '../files/whole.ts';
+
+/** A tokenizer's files, parsed. A chat_template.jinja has taken its place in `config`. */
+export interface TokenizerFiles {
+  readonly tokenizer: JsonObject;
+  readonly config: JsonObject;
+  readonly sha256: string;
+}
+
+/** Reads a model folder's tokenizer. @throws {UserError} `TOKENIZER_UNUSABLE` where it is absent or broken. */
+export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles> {
+  const read = async (name: string): Promise<Uint8Array | null> =>
+    await readIfThere(join(folder, name), 'TOKENIZER_UNUSABLE');
+  const tokenizer = await read('tokenizer.json');
+  const config = await read('tokenizer_config.json');
+  const template = await read('chat_template.jinja');
+  if (tokenizer === null) throw await noTokenizer(folder);
+  if (config === null) {
+    const fix = 'Copy it from where the model came from; it names the special tokens.';
+    throw unusable(folder, 'there is no tokenizer_config.json', fix);
+  }
+  const parts = [tokenizer, config, ...(template === null ? [] : [template])];
+  const settings = jsonObject(config, join(folder, 'tokenizer_config.json'));
+  return {
+    tokenizer: jsonObject(tokenizer, join(folder, 'tokenizer.json')),
+    config:
+      template === null
+        ? settings
+        : {
+            ...settings,
+            chat_template: utf8(
+              template,
+              join(folder, 'chat_template.jinja'),
+              'TOKENIZER_UNUSABLE',
+            ),
+          },
+    sha256: sha256OfBytes(Buffer.concat(parts)),
+  };
+}
+
+/** Files of "slow" tokenizers, which need code to be read. */
+const slowFiles = ['tokenizer.model', 'vocab.json', 'vocab.txt', 'spiece.model', 'tekken.json'];
+
+async function noTokenizer(folder: string): Promise<UserError> {
+  const found: string[] = [];
+  for (const name of slowFiles) {
+    if ((await readIfThere(join(folder, name), 'TOKENIZER_UNUSABLE')) !== null) found.push(name);
+  }
+  const fix =
+    found.length > 0
+      ? 'Convert it in Python: AutoTokenizer.from_pretrained(FOLDER, use_fast=True).save_pretrained(FOLDER).'
+      : 'Copy tokenizer.json and tokenizer_config.json into the folder, or give the prompts as token ids.';
+  const besides = found.length > 0 ? `, only the slow form ${found.join(', ')}` : '';
+  return unusable(folder, `there is no tokenizer.json${besides}`, fix);
+}
+
+function jsonObject(bytes: Uint8Array, path: string): JsonObject {
+  const code = 'TOKENIZER_UNUSABLE';
+  const fix = 'Copy the file again from where the model came from.';
+  const value = parseJson(utf8(bytes, path, code), path, { code, fix });
+  if (isJsonObject(value)) return value;
+  throw unusable(path, 'the file holds no JSON object', fix);
+}
+
+/** Why a tokenizer cannot be used, where, and what mends it. */
+export function unusable(where: string, what: string, fix: string, cause?: unknown): UserError {
+  return new UserError('TOKENIZER_UNUSABLE', what, { where, fix, cause });
+}
