@@ -1,0 +1,134 @@
+import { describe, expect, it } from 'vitest';
+import type { CommandSpec } from '../../src/cli/args.ts';
+import { command } from '../../src/cli/program.ts';
+import { demoSpec } from '../../src/cli/specs/demo.ts';
+import { extractSpec } from '../../src/cli/specs/extract.ts';
+import { inspectSpec } from '../../src/cli/specs/inspect.ts';
+import { paritySpec } from '../../src/cli/specs/parity.ts';
+import { probeSpec } from '../../src/cli/specs/probe.ts';
+import { viewSpec } from '../../src/cli/specs/view.ts';
+import { runLine } from './support.ts';
+
+/** What a description makes of a command line. */
+async function read<Args extends object>(spec: CommandSpec<Args>, line: string): Promise<unknown> {
+  let found: unknown;
+  const entry = command(spec, async () => async (args) => {
+    found = args;
+    return 0;
+  });
+  const { stderr } = await runLine([entry], `${spec.name}${line === '' ? '' : ' '}${line}`);
+  return stderr === '' ? found : stderr;
+}
+
+const least = '--prompts p.jsonl --sites resid_post --positions last --out runs/x';
+
+describe('extractSpec', () => {
+  it('fills in what was not said', async () => {
+    expect(await read(extractSpec, `./stage2 ${least}`)).toEqual({
+      models: [{ name: 'stage2', model: './stage2' }],
+      prompts: 'p.jsonl',
+      sites: 'resid_post',
+      positions: ['last'],
+      out: 'runs/x',
+      batchTokens: 1024,
+      store: 'float32',
+    });
+  });
+
+  it('reads all that can be said', async () => {
+    const line =
+      'base=a after=b --prompts p --sites resid_post.0-3,logits --positions last,token:2 --out r ' +
+      '--batch-tokens 64 --threads 2 --memory-budget 4GB --store bfloat16 --token-limit 99 ' +
+      '--force-reply column:reply --trigger x --sham y --twin 7 --add --dry-run ' +
+      '--ignore-config-key a --ignore-config-key b';
+    expect(await read(extractSpec, line)).toEqual({
+      models: [
+        { name: 'base', model: 'a' },
+        { name: 'after', model: 'b' },
+      ],
+      prompts: 'p',
+      sites: 'resid_post.0-3,logits',
+      positions: ['last', 'token:2'],
+      out: 'r',
+      batchTokens: 64,
+      threads: 2,
+      memoryBudget: 4 * 2 ** 30,
+      store: 'bfloat16',
+      tokenLimit: 99,
+      forceReply: 'column:reply',
+      trigger: 'x',
+      sham: 'y',
+      twin: 7,
+      add: true,
+      dryRun: true,
+      ignoreConfigKey: ['a', 'b'],
+    });
+  });
+
+  it('takes 0 for the seed of a twin that names none', async () => {
+    expect(await read(extractSpec, `./stage2 ${least} --twin`)).toMatchObject({ twin: 0 });
+  });
+
+  it.each([
+    [`a/x b/x ${least}`, 'error: two checkpoints are called "x" — a/x and b/x'],
+    [`x ${least} --store float16`, 'error: option "--store <dtype>" argument "float16" is invalid'],
+    [
+      `x ${least} --memory-budget lots`,
+      'error: "lots" is not an amount of memory — --memory-budget',
+    ],
+    ['x --sites logits --positions last --out r', 'error: required option "--prompts <file>" not'],
+  ])('refuses "%s"', async (line, error) => {
+    expect(await read(extractSpec, line)).toContain(error);
+  });
+});
+
+describe('probeSpec', () => {
+  it('has the defaults of the documentation', async () => {
+    expect(await read(probeSpec, 'runs/x --label harmful')).toEqual({
+      run: 'runs/x',
+      label: 'harmful',
+      estimator: 'mean_difference',
+      groups: 'topic',
+      folds: 5,
+      shuffles: 200,
+      seed: 0,
+      c: 1,
+      intercept: true,
+    });
+  });
+
+  it('turns the intercept off', async () => {
+    const args = await read(probeSpec, 'r --label y --no-intercept --standardise --c .1');
+    expect(args).toMatchObject({ intercept: false, standardise: true, c: 0.1 });
+  });
+});
+
+describe('the other descriptions', () => {
+  it('read their operands', async () => {
+    expect(await read(inspectSpec, 'm --check')).toEqual({ model: 'm', check: true });
+    expect(await read(paritySpec, 'm --golden g.json')).toEqual({ model: 'm', golden: 'g.json' });
+    expect(await read(viewSpec, 'a b --port 0')).toEqual({ runs: ['a', 'b'], port: 0 });
+    expect(await read(demoSpec, '--no-view')).toEqual({ view: false, port: 7411 });
+  });
+
+  it.each([
+    ...readings(extractSpec),
+    ...readings(probeSpec),
+    ...readings(inspectSpec),
+    ...readings(paritySpec),
+    ...readings(viewSpec),
+    ...readings(demoSpec),
+  ])('can themselves read their example "%s"', async (_line, reading) => {
+    expect(await reading()).toBeTypeOf('object');
+  });
+});
+
+/** Each example's line, and what reads it. */
+function readings<Args extends object>(
+  spec: CommandSpec<Args>,
+): readonly [string, () => Promise<unknown>][] {
+  return spec.examples.map(({ line }) => [
+    line,
+    () => read(spec, line.split(' ').slice(2).join(' ')),
+  ]);
+}
