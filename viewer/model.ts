@@ -1,0 +1,214 @@
+/**
+ * From a report and a state to what each view draws.
+ *
+ * Pure. What the state leaves open is filled in here, and what it asks for and the report does not
+ * have is named rather than guessed.
+ */
+
+import type { ProbeCurve, Projection, Report, ShiftCurve } from '../src/contract/report.ts';
+import type { State } from './state.ts';
+
+/** One probe question: the curves that differ in nothing but the checkpoint. */
+export interface Question {
+  /** Stands in addresses. */
+  readonly key: string;
+  readonly label: string;
+  readonly where: string;
+  readonly position: string;
+  readonly siteKind: string;
+  readonly estimator: ProbeCurve['estimator'];
+  /** In the order of the report's checkpoints. */
+  readonly curves: readonly ProbeCurve[];
+}
+
+/** The state with everything that it leaves open filled in. */
+export interface Scene {
+  readonly state: State;
+  readonly report: Report;
+  readonly questions: readonly Question[];
+  readonly question: Question | null;
+  readonly layers: readonly number[];
+  readonly layer: number;
+  /** Pairs that a view can show, and the one it shows. */
+  readonly pairs: readonly string[];
+  readonly pair: string;
+  readonly before: string;
+  readonly after: string;
+  readonly positions: readonly string[];
+  readonly position: string;
+  readonly siteKind: string;
+  /** The plane at this layer, of this pair or of another that holds both checkpoints. */
+  readonly projection: Projection | null;
+  /** At this position and kind of site, in the order of the report. */
+  readonly shifts: readonly ShiftCurve[];
+}
+
+/** Fills `state` in. `missing` names what it asks for and the report does not have. */
+export function resolve(report: Report, state: State): { scene: Scene; missing: string[] } {
+  const missing: string[] = [];
+  const questions = questionsOf(report);
+  const question = questions.find(({ key }) => key === state.question) ?? questions[0] ?? null;
+  if (state.question !== '' && question?.key !== state.question) {
+    missing.push(`question ${state.question}`);
+  }
+  const positions = unique([...report.projections, ...report.shifts].map((of) => of.position));
+  const position = oneOf([state.position, question?.position ?? ''], positions);
+  if (state.position !== '' && position !== state.position) {
+    missing.push(`position ${state.position}`);
+  }
+  const kinds = unique([...report.projections, ...report.shifts].map((of) => of.site_kind));
+  const siteKind = oneOf([question?.siteKind ?? ''], kinds);
+  const shifts = report.shifts.filter(
+    (shift) => shift.position === position && shift.site_kind === siteKind,
+  );
+  const planes = report.projections.filter(
+    (plane) => plane.position === position && plane.site_kind === siteKind,
+  );
+  const pairs = pairsOf(report, planes);
+  const pair = oneOf([state.pair], pairs);
+  if (state.pair !== '' && pair !== state.pair) missing.push(`pair ${state.pair}`);
+  const layers = layersOf(question, planes, shifts);
+  const layer = layerOf(state, question, layers);
+  if (state.layer !== null && layer !== state.layer) missing.push(`layer ${state.layer}`);
+  const [before = '', after = ''] = split(pair);
+  const here = planes.filter((plane) => plane.layer === layer);
+  const projection =
+    here.find((plane) => plane.pair === pair) ??
+    here.find((plane) => holds(plane, before) && holds(plane, after)) ??
+    null;
+  if (state.row !== null && projection !== null && state.row >= projection.rows) {
+    missing.push(`row ${state.row}`);
+  }
+  return {
+    scene: {
+      state,
+      report,
+      questions,
+      question,
+      layers,
+      layer,
+      pairs,
+      pair,
+      before,
+      after,
+      positions,
+      position,
+      siteKind,
+      projection,
+      shifts,
+    },
+    missing,
+  };
+}
+
+/** Groups curves into questions, in the order of the report. */
+export function questionsOf(report: Report): Question[] {
+  const order = report.run.checkpoints.map(({ name }) => name);
+  const groups = new Map<string, ProbeCurve[]>();
+  for (const curve of report.curves) {
+    const key = [curve.label, curve.where, curve.position, curve.site_kind, curve.estimator].join(
+      '\0',
+    );
+    groups.set(key, [...(groups.get(key) ?? []), curve]);
+  }
+  const taken = new Set<string>();
+  return [...groups.values()].map((curves) => {
+    const [first] = curves;
+    const stem = slug([first.label, first.where, first.position, first.estimator, first.site_kind]);
+    let key = stem;
+    for (let i = 2; taken.has(key); i++) key = `${stem}-${i}`;
+    taken.add(key);
+    return {
+      key,
+      label: first.label,
+      where: first.where,
+      position: first.position,
+      siteKind: first.site_kind,
+      estimator: first.estimator,
+      curves: curves.toSorted((a, b) => order.indexOf(a.checkpoint) - order.indexOf(b.checkpoint)),
+    };
+  });
+}
+
+/** What a piece of evidence shows, as a change of state; null for an id that the report lacks. */
+export function evidenceState(
+  report: Report,
+  id: string,
+): { readonly words: string; readonly patch: Partial<State>; readonly view: string } | null {
+  const question = questionsOf(report).find(({ curves }) => curves.some((of) => of.id === id));
+  if (question !== undefined) {
+    const { checkpoint } = question.curves.find((of) => of.id === id) ?? question.curves[0];
+    const words = `${question.label} in ${checkpoint}${question.where === '' ? '' : `, where ${question.where}`}`;
+    return { words, patch: { question: question.key, position: '' }, view: 'curve' };
+  }
+  const shift = report.shifts.find((of) => of.id === id);
+  if (shift !== undefined) {
+    const words = `shift ${arrow(shift.pair)} at ${shift.position}`;
+    return { words, patch: { pair: shift.pair, position: shift.position }, view: 'shift' };
+  }
+  const plane = report.projections.find((of) => of.id === id);
+  if (plane === undefined) return null;
+  const { pair, position, layer } = plane;
+  const words = `plane ${arrow(pair)} at ${plane.site}, ${position}`;
+  return { words, patch: { pair, position, layer, row: null }, view: 'plane' };
+}
+
+/** `a..b` → "a → b". */
+export function arrow(pair: string): string {
+  const [before = '', after = ''] = split(pair);
+  return `${before} → ${after}`;
+}
+
+/** `a..b` → its two names. */
+export function split(pair: string): string[] {
+  const at = pair.indexOf('..');
+  return at < 0 ? [] : [pair.slice(0, at), pair.slice(at + 2)];
+}
+
+/** Pairs with a plane or a shift of their own first, then all others that share a plane. */
+function pairsOf(report: Report, planes: readonly Projection[]): string[] {
+  const own = [...report.shifts, ...planes].map(({ pair }) => pair);
+  const shared = planes.flatMap(({ checkpoints }) =>
+    checkpoints.flatMap((a) => checkpoints.flatMap((b) => (a === b ? [] : [`${a}..${b}`]))),
+  );
+  return unique([...own, ...shared]);
+}
+
+function layersOf(
+  question: Question | null,
+  planes: readonly Projection[],
+  shifts: readonly ShiftCurve[],
+): number[] {
+  const points = (question?.curves ?? []).flatMap((curve) => curve.points);
+  const moved = shifts.flatMap((shift) => shift.points);
+  const layers = [...points, ...moved, ...planes].map(({ layer }) => layer);
+  return unique(layers).sort((a, b) => a - b);
+}
+
+/** The layer asked for, or the first at which the question's first line is highest. */
+function layerOf(state: State, question: Question | null, layers: readonly number[]): number {
+  if (state.layer !== null && layers.includes(state.layer)) return state.layer;
+  const points = question?.curves[0]?.points ?? [];
+  const top = Math.max(...points.map(({ auroc }) => auroc));
+  return points.find(({ auroc }) => auroc === top)?.layer ?? layers.at(-1) ?? 0;
+}
+
+function holds(plane: Projection, checkpoint: string): boolean {
+  return plane.checkpoints.includes(checkpoint);
+}
+
+function oneOf(wanted: readonly string[], known: readonly string[]): string {
+  return wanted.find((word) => known.includes(word)) ?? known[0] ?? '';
+}
+
+function unique<T>(values: readonly T[]): T[] {
+  return [...new Set(values)];
+}
+
+function slug(parts: readonly string[]): string {
+  return parts
+    .map((part) => part.replace(/!/g, 'not-').replace(/[^A-Za-z0-9_:.]+/g, '-'))
+    .map((part) => part.replace(/^-+|-+$/g, ''))
+    .filter((part) => part !== '')
+    .join('~');
+}

