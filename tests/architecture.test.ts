@@ -49,14 +49,15 @@ const doors: Readonly<Record<string, RegExp | undefined>> = {
   d3: /^viewer\//,
   vite: /^viewer\/vite\.config\.ts$/,
   zod: /^(src|models)\//,
-  'node:fs': /^src\/(files|cli|server)\/|^src\/record\/store\.ts$|^viewer\/vite\.config\.ts$/,
+  'node:fs': /^src\/(files|cli|server)\/|^src\/record\/(store|run)\.ts$|^viewer\/vite\.config\.ts$/,
   'node:process': /^src\/cli\//,
   'node:*': /^src\/(?!base|math|contract|graph|autodiff)|^models\/|^viewer\/vite\.config\.ts$/,
 };
 
 /** Words that may stand in few places; `probes/` is pure, and chance has a seed everywhere. */
 const words: readonly { word: RegExp; where: RegExp }[] = [
-  { word: /\bprocess\.\w/, where: /^src\/cli\/|^src\/runtime\/session\.ts$/ },
+  // A process's number is no setting and no stream: a lock and the server's health name it.
+  { word: /\bprocess\.(?!pid\b)\w/, where: /^src\/cli\/|^src\/runtime\/session\.ts$/ },
   { word: /\bconsole\.\w/, where: /^src\/cli\// },
   { word: /\bMath\.random\b/, where: /^$/ },
   {
