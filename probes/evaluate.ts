@@ -30,8 +30,11 @@ import { shuffledLabels } from './shuffles.ts';
 
 export interface EvaluationOptions extends FitOptions {
   readonly estimator: Estimator;
-  /** 5 if left out. */
-  readonly folds?: number;
+  /**
+   * How many folds to make of the groups (5 if left out), or the fold of each row `[n]` where they were
+   * made of a larger set, so that probes of different subsets of one run are tested on the same groups.
+   */
+  readonly folds?: number | Int32Array;
   /** Refits on shuffled labels, at least 1; 200 if left out. */
   readonly shuffles?: number;
   /** Resamplings of groups, at least 1; 1000 if left out. */
@@ -88,11 +91,11 @@ export function evaluateProbe(
   groups: readonly string[],
   options: EvaluationOptions,
 ): Evaluation {
-  const { folds: k = 5, shuffles = 200, bootstraps = 1000, seed = 0 } = options;
+  const { shuffles = 200, bootstraps = 1000, seed = 0 } = options;
   checkInput(rows, labels, groups, options, { shuffles, bootstraps });
-  const folds = groupedFolds(groups, k);
+  const folds = foldsOf(groups, options.folds ?? 5);
   assertNoLeak(folds, groups);
-  const splits = splitsOf(folds, k);
+  const splits = splitsOf(folds, Math.max(...folds) + 1);
   assertBothClasses(splits, labels);
   const random = new Random(seed);
 
@@ -118,6 +121,14 @@ export function evaluateProbe(
     scores,
     folds,
   };
+}
+
+function foldsOf(groups: readonly string[], folds: number | Int32Array): Int32Array {
+  if (typeof folds === 'number') return groupedFolds(groups, folds);
+  if (folds.length === groups.length) return folds;
+  throw new UserError('SHAPE_MISMATCH', `${folds.length} folds for ${groups.length} rows`, {
+    fix: 'Give the fold of each row.',
+  });
 }
 
 /** Fits the estimator that `options` name. */
