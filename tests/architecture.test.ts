@@ -56,8 +56,11 @@ const doors: Readonly<Record<string, RegExp | undefined>> = {
 
 /** Words that may stand in few places; `probes/` is pure, and chance has a seed everywhere. */
 const words: readonly { word: RegExp; where: RegExp }[] = [
-  // A process's number is no setting and no stream: a lock and the server's health name it.
-  { word: /\bprocess\.(?!pid\b)\w/, where: /^src\/cli\/|^src\/runtime\/session\.ts$/ },
+  // A process's number is no setting and no stream: a lock names it and asks whether it lives.
+  {
+    word: /\bprocess\.(?!pid\b|kill\(pid, 0\))\w/,
+    where: /^src\/cli\/|^src\/runtime\/session\.ts$/,
+  },
   { word: /\bconsole\.\w/, where: /^src\/cli\// },
   { word: /\bMath\.random\b/, where: /^$/ },
   {

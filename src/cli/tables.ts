@@ -26,7 +26,7 @@ export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]
 }
 
 /** `text` filled up with spaces to `width` columns. */
-export function padded(text: string, width: number, align: 'left' | 'right'): string {
+function padded(text: string, width: number, align: 'left' | 'right'): string {
   const space = ' '.repeat(Math.max(0, width - widthOf(text)));
   return align === 'left' ? text + space : space + text;
 }
