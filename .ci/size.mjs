@@ -28,6 +28,7 @@ for (const folder of [...folders.keys()].toSorted((a, b) => a.localeCompare(b)))
 
 let tooLarge = false;
 for (const { path, lines } of files) {
+  if (!/\.(ts|mjs)$/.test(path)) continue;
   report('file', path, lines.length);
   for (const { name, length } of functionsIn(lines)) report('function', `${path} ${name}`, length);
 }
