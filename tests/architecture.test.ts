@@ -6,7 +6,7 @@
  * to fail on a planted fault before it is held against the real files. Type-only imports count.
  */
 
-import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -108,6 +108,10 @@ describe('layerFaults', () => {
       layerFaults('src/base/x.ts', `/**\n * import { x } from '../cli/main.ts';\n */`),
     ).toEqual([]);
     expect(layerFaults('src/cli/main.ts', `import('../server/listen.ts')`)).toEqual([]);
+  });
+
+  it.each(['src', 'probes', 'models', 'viewer'])('is held against files of %s', (folder) => {
+    expect(sources.filter((path) => path.startsWith(`${folder}/`))).not.toEqual([]);
   });
 
   it.each(sources)('finds nothing in %s', (path) => {
@@ -270,6 +274,7 @@ function read(path: string): string {
 }
 
 function filesUnder(folder: string): string[] {
+  if (!existsSync(join(root, folder))) return [];
   return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => posix.join(entry.parentPath.slice(root.length), entry.name))
