@@ -226,8 +226,8 @@ function compare(
   let squares = 0;
   for (let i = 0; i < reference.length; i++) {
     const error = Math.abs(ours[i] - reference[i]);
-    // NaN must not slip through: every comparison with it is false.
-    maxAbs = error <= maxAbs ? maxAbs : error;
+    // Every comparison with NaN is false: it is taken up, and must then not give way to the next error.
+    maxAbs = Number.isNaN(maxAbs) || error <= maxAbs ? maxAbs : error;
     largest = Math.max(largest, Math.abs(reference[i]));
     errors += error ** 2;
     squares += reference[i] ** 2;
