@@ -8,10 +8,10 @@
 import { UserError } from '../src/base/errors.ts';
 import { Random } from '../src/base/random.ts';
 import { percentileInterval, quantile } from '../src/math/resample.ts';
-import { takeRows } from '../src/math/rows.ts';
 import type { Rows } from '../src/math/rows.ts';
 import { bootstrapInterval } from './bootstrap.ts';
-import type { TestSide } from './bootstrap.ts';
+import { crossFit, fit, pick } from './crossFit.ts';
+import type { EstimatorOptions } from './crossFit.ts';
 import {
   assertBothClasses,
   assertNoLeak,
@@ -19,17 +19,13 @@ import {
   groupedFolds,
   splitsOf,
 } from './folds.ts';
-import type { Split } from './folds.ts';
-import { checkPenalty, fitLogistic } from './logistic.ts';
-import { fitMeanDifference, refitMeanDifference } from './meanDifference.ts';
+import { checkPenalty } from './logistic.ts';
 import { auroc } from './metrics.ts';
-import { checkLabels, score } from './probe.ts';
-import type { Estimator, FitOptions, LinearProbe } from './probe.ts';
-import { refitLogistic } from './refitLogistic.ts';
+import { checkLabels } from './probe.ts';
+import type { LinearProbe } from './probe.ts';
 import { shuffledLabels } from './shuffles.ts';
 
-export interface EvaluationOptions extends FitOptions {
-  readonly estimator: Estimator;
+export interface EvaluationOptions extends EstimatorOptions {
   /**
    * How many folds to make of the groups (5 if left out), or the fold of each row `[n]` where they were
    * made of a larger set, so that probes of different subsets of one run are tested on the same groups.
@@ -95,15 +91,21 @@ export function evaluateProbe(
   checkInput(rows, labels, groups, options, { shuffles, bootstraps });
   const folds = foldsOf(groups, options.folds ?? 5);
   assertNoLeak(folds, groups);
-  const splits = splitsOf(folds, Math.max(...folds) + 1);
+  const splits = splitsOf(folds, new Set(folds).size);
   assertBothClasses(splits, labels);
   const random = new Random(seed);
 
-  const held = splits.map((split) => heldOut(rows, labels, groups, split, options));
+  const drawn = shuffledLabels(labels, groups, splits, shuffles, random.fork('shuffles'));
+  let done = 0;
+  const onNull = (): void => options.onProgress?.(++done, shuffles * splits.length);
+  const fits = crossFit(rows, labels, splits, drawn.labellings, options, onNull);
+  const held = splits.map(({ test }, f) => ({
+    scores: fits.scores[f],
+    labels: pick(labels, test),
+    groups: Array.from(test, (i) => groups[i]),
+  }));
   const aurocByFold = held.map((fold) => auroc(fold.scores, fold.labels));
   const observed = average(aurocByFold);
-  const drawn = shuffledLabels(labels, groups, splits, shuffles, random.fork('shuffles'));
-  const nulls = nullAurocs(rows, splits, drawn.labellings, options);
   const spread = bootstrapInterval(held, bootstraps, random.fork('bootstrap'));
 
   const scores = new Float64Array(rows.n);
@@ -115,7 +117,7 @@ export function evaluateProbe(
     auroc: observed,
     aurocByFold,
     ...spread,
-    null: summarise(nulls, observed),
+    null: summarise(fits.nulls, observed),
     shuffled: drawn.shuffled,
     probe: fit(rows, labels, options),
     scores,
@@ -123,23 +125,22 @@ export function evaluateProbe(
   };
 }
 
+/** @throws {UserError} for folds of another length, or with a fold in which no row lies. */
 function foldsOf(groups: readonly string[], folds: number | Int32Array): Int32Array {
   if (typeof folds === 'number') return groupedFolds(groups, folds);
-  if (folds.length === groups.length) return folds;
-  throw new UserError('SHAPE_MISMATCH', `${folds.length} folds for ${groups.length} rows`, {
-    fix: 'Give the fold of each row.',
-  });
-}
-
-/** Fits the estimator that `options` name. */
-export function fit(
-  rows: Rows,
-  labels: ArrayLike<number>,
-  options: FitOptions & { readonly estimator: Estimator },
-): LinearProbe {
-  return options.estimator === 'logistic'
-    ? fitLogistic(rows, labels, options)
-    : fitMeanDifference(rows, labels, options);
+  if (folds.length !== groups.length) {
+    throw new UserError('SHAPE_MISMATCH', `${folds.length} folds for ${groups.length} rows`, {
+      fix: 'Give the fold of each row.',
+    });
+  }
+  const used = new Set(folds);
+  for (let fold = 0; fold < Math.max(2, used.size); fold++) {
+    if (used.has(fold)) continue;
+    throw new UserError('LABELS_INVALID', `no row of those chosen lies in fold ${fold}`, {
+      fix: 'Ask for fewer folds, or choose rows of more groups.',
+    });
+  }
+  return folds;
 }
 
 function checkInput(
@@ -172,37 +173,6 @@ function checkInput(
   }
 }
 
-function heldOut(
-  rows: Rows,
-  labels: ArrayLike<number>,
-  groups: readonly string[],
-  { train, test }: Split,
-  options: EvaluationOptions,
-): TestSide {
-  const probe = fit(takeRows(rows, train), pick(labels, train), options);
-  return {
-    scores: score(probe, takeRows(rows, test)),
-    labels: pick(labels, test),
-    groups: Array.from(test, (i) => groups[i]),
-  };
-}
-
-function nullAurocs(
-  rows: Rows,
-  splits: readonly Split[],
-  labellings: readonly Uint8Array[],
-  options: EvaluationOptions,
-): Float64Array {
-  const refit = options.estimator === 'logistic' ? refitLogistic : refitMeanDifference;
-  const sums = new Float64Array(labellings.length);
-  let done = 0;
-  refit(rows, splits, labellings, options, (labelling, split, scores) => {
-    sums[labelling] += auroc(scores, pick(labellings[labelling], splits[split].test));
-    options.onProgress?.(++done, labellings.length * splits.length);
-  });
-  return sums.map((sum) => sum / splits.length);
-}
-
 function summarise(nulls: Float64Array, observed: number): NullSummary {
   const ascending = nulls.slice().sort();
   const atLeast = ascending.filter((value) => value >= observed - tieTolerance).length;
@@ -216,10 +186,6 @@ function summarise(nulls: Float64Array, observed: number): NullSummary {
 
 /** A mean of fractions may differ in its last bits by the order of summing; a null that ties counts against us. */
 const tieTolerance = 1e-12;
-
-function pick(labels: ArrayLike<number>, index: Int32Array): Uint8Array {
-  return Uint8Array.from(index, (i) => labels[i]);
-}
 
 function average(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -14,6 +14,7 @@ import type { Rows } from '../src/math/rows.ts';
 import { log1pExp, sigmoid } from '../src/math/special.ts';
 import { axpy, columnMeans, dot } from '../src/math/vectors.ts';
 import { curvatureOf, precondition } from './curvature.ts';
+import type { Curvature } from './curvature.ts';
 import { checkLabels, standardisationOf } from './probe.ts';
 import type { FitOptions, LinearProbe, Standardisation } from './probe.ts';
 
@@ -35,24 +36,55 @@ export function fitLogistic(
   options: FitOptions = {},
 ): LinearProbe {
   checkLabels(labels, rows);
-  const { c = 1, standardise = false, intercept = true } = options;
+  return fitPrepared(prepareLogistic(rows, undefined, options), labels);
+}
+
+/** Training rows as the solver wants them; it serves any labels. */
+export interface PreparedRows {
+  readonly settings: {
+    readonly c: number;
+    readonly standardise: boolean;
+    readonly intercept: boolean;
+  };
+  readonly frame: Standardisation;
+  /** The training rows in that frame, `[n, d]`. */
+  readonly x: Rows;
+  readonly curvature: Curvature;
+}
+
+/** Prepares the chosen rows, or all, for `fitPrepared` and `refitLogistic`. */
+export function prepareLogistic(
+  rows: Rows,
+  train: ArrayLike<number> | undefined,
+  { c = 1, standardise = false, intercept = true }: FitOptions,
+): PreparedRows {
   checkPenalty(c);
-  const frame = frameOf(rows, undefined, { standardise, intercept });
-  const design = inFrame(rows, undefined, frame);
-  const weights = minimise(design, labels, c, intercept);
-  const settings = { c, standardise, intercept };
-  const coef = weights.subarray(0, rows.d);
-  const offset = intercept ? weights[rows.d] : 0;
-  if (standardise) {
+  const frame = frameOf(rows, train, { standardise, intercept });
+  const x = inFrame(rows, train, frame);
+  return {
+    settings: { c, standardise, intercept },
+    frame,
+    x,
+    curvature: curvatureOf(x, c, intercept),
+  };
+}
+
+/**
+ * Fits the probe on prepared rows, with labels 0 or 1, both present, `[n]`.
+ *
+ * @throws {UserError} `NOT_CONVERGED` when the gradient stays above `gradientTolerance`.
+ */
+export function fitPrepared(prepared: PreparedRows, labels: ArrayLike<number>): LinearProbe {
+  const { settings, frame, x } = prepared;
+  const weights = minimise(prepared, labels);
+  const coef = weights.subarray(0, x.d);
+  const offset = settings.intercept ? weights[x.d] : 0;
+  if (settings.standardise) {
     return { estimator: 'logistic', settings, coef, intercept: offset, ...frame };
   }
   // Without standardising the frame only moves the origin, which the intercept takes back.
-  return {
-    estimator: 'logistic',
-    settings,
-    coef,
-    intercept: intercept ? offset - dot(coef, frame.mean) : 0,
-  };
+  const intercept = settings.intercept ? offset - dot(coef, frame.mean) : 0;
+  return { estimator: 'logistic', settings, coef, intercept };
 }
 
 /** @throws {UserError} `USAGE` unless 0 < c < ∞. */
@@ -67,7 +99,7 @@ export function checkPenalty(c: number): void {
  * Where the solver puts its origin and units. With an unpenalised intercept the origin is free, and at
  * the mean of the training rows the intercept is independent of the other columns.
  */
-export function frameOf(
+function frameOf(
   rows: Rows,
   train: ArrayLike<number> | undefined,
   { standardise, intercept }: { readonly standardise: boolean; readonly intercept: boolean },
@@ -93,8 +125,11 @@ export function inFrame(
 }
 
 /** The minimising weights, `[d]` or with the intercept last `[d + 1]`. */
-function minimise(x: Rows, labels: ArrayLike<number>, c: number, intercept: boolean): Float64Array {
-  const curvature = curvatureOf(x, c, intercept);
+function minimise(
+  { settings, x, curvature }: PreparedRows,
+  labels: ArrayLike<number>,
+): Float64Array {
+  const { c, intercept } = settings;
   const search = new Minimiser(new Float64Array(x.d + (intercept ? 1 : 0)), {
     isSmall: (gradient) => largest(gradient) <= gradientTolerance,
     precondition: (gradient) => precondition(curvature, gradient),

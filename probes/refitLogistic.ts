@@ -8,13 +8,13 @@
  */
 
 import { invariant } from '../src/base/invariant.ts';
+import { lanes, timesLanes, transposedTimesLanes } from '../src/math/lanes.ts';
 import { Minimiser } from '../src/math/minimise.ts';
 import type { Rows } from '../src/math/rows.ts';
 import { dot, norm } from '../src/math/vectors.ts';
-import { curvatureOf, whiten } from './curvature.ts';
-import type { Split } from './folds.ts';
-import { frameOf, inFrame } from './logistic.ts';
-import type { FitOptions } from './probe.ts';
+import { whiten } from './curvature.ts';
+import { inFrame } from './logistic.ts';
+import type { PreparedRows } from './logistic.ts';
 
 /**
  * A null fit may stop once its gradient has shrunk to this share of that at zero weights. The scores are
@@ -23,29 +23,23 @@ import type { FitOptions } from './probe.ts';
  */
 const looseness = 1e-3;
 const maxEvaluations = 500;
-const lanes = 4;
 
 /**
- * Scores of the test rows of every split, refitted for each vector of labels.
+ * Scores of the test rows, refitted on the prepared training rows for each vector of labels.
  *
- * @param visit Told the labelling, the split, and the scores of its test rows in their order.
+ * @param test `[m, d]`, not yet in the frame of the training rows.
+ * @param targets Labels of the training rows, 0 or 1, `[fits][n]`.
+ * @param visit Told the fit and the scores `[m]`, in no particular order.
  */
 export function refitLogistic(
-  rows: Rows,
-  splits: readonly Split[],
-  labellings: readonly Uint8Array[],
-  { c = 1, standardise = false, intercept = true }: FitOptions,
-  visit: (labelling: number, split: number, scores: Float64Array) => void,
+  { settings, frame, x, curvature }: PreparedRows,
+  test: Rows,
+  targets: readonly ArrayLike<number>[],
+  visit: (fit: number, scores: Float64Array) => void,
 ): void {
-  splits.forEach((split, s) => {
-    const frame = frameOf(rows, split.train, { standardise, intercept });
-    const train = inFrame(rows, split.train, frame);
-    const curvature = curvatureOf(train, c, intercept);
-    const bench = new Bench(whiten(curvature, train), curvature.inverse, c);
-    const test = whiten(curvature, inFrame(rows, split.test, frame));
-    const targets = labellings.map((labels) => Float64Array.from(split.train, (i) => labels[i]));
-    bench.run(targets, (k, weights) => visit(k, s, times(test, weights)));
-  });
+  const bench = new Bench(whiten(curvature, x), curvature.inverse, settings.c);
+  const tested = whiten(curvature, inFrame(test, undefined, frame));
+  bench.run(targets, (fit, weights) => visit(fit, times(tested, weights)));
 }
 
 function times(x: Rows, weights: Float64Array): Float64Array {
@@ -58,31 +52,34 @@ function times(x: Rows, weights: Float64Array): Float64Array {
 
 interface Lane {
   readonly fit: number;
-  readonly targets: Float64Array;
+  readonly targets: ArrayLike<number>;
   readonly search: Minimiser;
 }
 
 /** Four places at which fits over the same rows are worked on. */
 class Bench {
+  /** The rows, with one of zeros added where their number is odd. */
   readonly #x: Rows;
   readonly #penalty: Float64Array;
   readonly #c: number;
-  /** Weights and gradients of the four lanes, interleaved: entry j of lane l at 4j + l. */
   readonly #weights: Float64Array;
   readonly #gradients: Float64Array;
+  /** Scores of all rows, then their residuals. */
+  readonly #scores: Float64Array;
 
   /** `penalty[j]` is the weight of u²ⱼ/2 in the objective; columns beyond it are unpenalised. */
   constructor(x: Rows, penalty: Float64Array, c: number) {
-    this.#x = x;
+    this.#x = evenRows(x);
     this.#penalty = penalty;
     this.#c = c;
     this.#weights = new Float64Array(lanes * x.d);
     this.#gradients = new Float64Array(lanes * x.d);
+    this.#scores = new Float64Array(lanes * this.#x.n);
   }
 
   /** Fits every vector of targets (0 or 1) and hands the weights over, in no particular order. */
   run(
-    targets: readonly Float64Array[],
+    targets: readonly ArrayLike<number>[],
     finished: (fit: number, weights: Float64Array) => void,
   ): void {
     let next = 0;
@@ -102,31 +99,45 @@ class Bench {
     }
   }
 
+  /** The objective of each lane at its point; the gradients go to the lanes. */
   #evaluate(places: readonly (Lane | undefined)[]): Float64Array {
-    const { d } = this.#x;
-    this.#gradients.fill(0);
+    const values = new Float64Array(lanes);
+    places.forEach((lane, l) => lane !== undefined && this.#load(lane, l));
+    timesLanes(this.#x, this.#weights, this.#scores);
     places.forEach((lane, l) => {
-      for (let j = 0; j < d; j++) this.#weights[lanes * j + l] = lane?.search.point[j] ?? 0;
+      if (lane !== undefined) values[l] = lossAndResiduals(this.#scores, lane.targets, l);
     });
-    // A place without a fit repeats another's targets; its numbers are not read.
-    const anyTargets = places.find((lane) => lane !== undefined)?.targets ?? new Float64Array(0);
-    const targets = places.map((lane) => lane?.targets ?? anyTargets);
-    const values = sweep(this.#x, this.#weights, targets, this.#gradients);
+    transposedTimesLanes(this.#x, this.#scores, this.#gradients);
     places.forEach((lane, l) => {
-      if (lane === undefined) return;
-      const { point, gradient } = lane.search;
-      values[l] *= this.#c;
-      for (let j = 0; j < d; j++) {
-        const pull = j < this.#penalty.length ? this.#penalty[j] * point[j] : 0;
-        gradient[j] = this.#c * this.#gradients[lanes * j + l] + pull;
-        values[l] += (pull * point[j]) / 2;
-      }
+      if (lane !== undefined) values[l] = this.#unload(lane, l, values[l]);
     });
     return values;
   }
+
+  #load({ search }: Lane, l: number): void {
+    for (let j = 0; j < search.point.length; j++) this.#weights[lanes * j + l] = search.point[j];
+  }
+
+  /** Adds the penalty to what the rows gave. */
+  #unload({ search: { point, gradient } }: Lane, l: number, loss: number): number {
+    let value = this.#c * loss;
+    for (let j = 0; j < point.length; j++) {
+      const pull = j < this.#penalty.length ? this.#penalty[j] * point[j] : 0;
+      gradient[j] = this.#c * this.#gradients[lanes * j + l] + pull;
+      value += (pull * point[j]) / 2;
+    }
+    return value;
+  }
 }
 
-function startLane(fit: number, targets: Float64Array, d: number): Lane {
+function evenRows(x: Rows): Rows {
+  if (x.n % 2 === 0) return x;
+  const data = new Float64Array((x.n + 1) * x.d);
+  data.set(x.data);
+  return { n: x.n + 1, d: x.d, data };
+}
+
+function startLane(fit: number, targets: ArrayLike<number>, d: number): Lane {
   let first = 0;
   const isSmall = (gradient: Float64Array): boolean => {
     const length = norm(gradient);
@@ -137,45 +148,14 @@ function startLane(fit: number, targets: Float64Array, d: number): Lane {
   return { fit, targets, search };
 }
 
-/** Σ log(1 + e^s) − ys for the four lanes, their gradients added to `gradients`; written out for speed. */
-function sweep(
-  { n, d, data }: Rows,
-  weights: Float64Array,
-  [y0, y1, y2, y3]: readonly Float64Array[],
-  gradients: Float64Array,
-): Float64Array {
-  const values = new Float64Array(lanes);
-  for (let i = 0, start = 0; i < n; i++, start += d) {
-    let s0 = 0;
-    let s1 = 0;
-    let s2 = 0;
-    let s3 = 0;
-    for (let j = 0, k = 0; j < d; j++, k += 4) {
-      const x = data[start + j];
-      s0 += x * weights[k];
-      s1 += x * weights[k + 1];
-      s2 += x * weights[k + 2];
-      s3 += x * weights[k + 3];
-    }
-    const e0 = Math.exp(-Math.abs(s0));
-    const e1 = Math.exp(-Math.abs(s1));
-    const e2 = Math.exp(-Math.abs(s2));
-    const e3 = Math.exp(-Math.abs(s3));
-    values[0] += Math.max(s0, 0) + Math.log(1 + e0) - y0[i] * s0;
-    values[1] += Math.max(s1, 0) + Math.log(1 + e1) - y1[i] * s1;
-    values[2] += Math.max(s2, 0) + Math.log(1 + e2) - y2[i] * s2;
-    values[3] += Math.max(s3, 0) + Math.log(1 + e3) - y3[i] * s3;
-    const r0 = (s0 >= 0 ? 1 : e0) / (1 + e0) - y0[i];
-    const r1 = (s1 >= 0 ? 1 : e1) / (1 + e1) - y1[i];
-    const r2 = (s2 >= 0 ? 1 : e2) / (1 + e2) - y2[i];
-    const r3 = (s3 >= 0 ? 1 : e3) / (1 + e3) - y3[i];
-    for (let j = 0, k = 0; j < d; j++, k += 4) {
-      const x = data[start + j];
-      gradients[k] += r0 * x;
-      gradients[k + 1] += r1 * x;
-      gradients[k + 2] += r2 * x;
-      gradients[k + 3] += r3 * x;
-    }
+/** Σ log(1 + eˢ) − ys of lane l; its scores are replaced by the residuals σ(s) − y. */
+function lossAndResiduals(scores: Float64Array, targets: ArrayLike<number>, l: number): number {
+  let loss = 0;
+  for (let i = 0, at = l; i < targets.length; i++, at += lanes) {
+    const s = scores[at];
+    const e = Math.exp(-Math.abs(s));
+    loss += Math.max(s, 0) + Math.log(1 + e) - targets[i] * s;
+    scores[at] = (s >= 0 ? 1 : e) / (1 + e) - targets[i];
   }
-  return values;
+  return loss;
 }

@@ -108,6 +108,19 @@ describe('evaluateProbe', () => {
     expect(run(4).null).not.toEqual(run(3).null);
   });
 
+  it('takes folds that were made of a larger set', () => {
+    const chosen = Array.from({ length: 90 }, (_, i) => i + 15);
+    const folds = Int32Array.from(chosen, (i) => golden.fold[i]);
+    const found = evaluateProbe(
+      takeRows(rows, chosen),
+      chosen.map((i) => labels[i]),
+      chosen.map((i) => groups[i]),
+      { estimator: 'mean_difference', ...quick, folds },
+    );
+    expect([...found.folds]).toEqual([...folds]);
+    expect(found.aurocByFold).toHaveLength(5);
+  });
+
   it('tells of every null fit', () => {
     const told: number[] = [];
     const onProgress = (done: number, total: number): void => {
@@ -167,6 +180,17 @@ describe('evaluateProbe', () => {
     );
     expect(() => evaluateProbe(rows, labels, groups, { ...options, folds: 50 })).toThrow(
       '50 folds cannot be made of 19 groups without splitting one',
+    );
+    expect(() =>
+      evaluateProbe(rows, labels, groups, { ...options, folds: new Int32Array(3) }),
+    ).toThrow('3 folds for 120 rows');
+    const gap = Int32Array.from(golden.fold, (fold) => (fold === 1 ? 2 : fold));
+    expect(() => evaluateProbe(rows, labels, groups, { ...options, folds: gap })).toThrow(
+      'no row of those chosen lies in fold 1',
+    );
+    const leaky = Int32Array.from(golden.fold, (fold, i) => (i === 119 ? (fold + 1) % 5 : fold));
+    expect(() => evaluateProbe(rows, labels, groups, { ...options, folds: leaky })).toThrow(
+      /^group "topic-\d+" lies in fold \d and in fold \d — row 119$/,
     );
     const broken = rowsOf(n, 10, rows.data.slice());
     broken.data[37] = Number.NaN;
