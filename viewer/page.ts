@@ -48,7 +48,7 @@ export class Page {
   readonly #lens: Lens;
   readonly #help: Help;
   readonly #findings = element('div', { class: 'slot' });
-  readonly #theme = element('div', { class: 'slot' });
+  readonly #theme: HTMLLabelElement;
   readonly #provenance = element('footer', { class: 'provenance' });
   readonly #banner = element('div', { class: 'banner', role: 'alert' });
   readonly #notice = element('div', { class: 'notice', role: 'status' });
@@ -77,6 +77,10 @@ export class Page {
       play: () => this.#play(),
       swap: () => this.#swap(),
     });
+    const options = themes.map((theme) => [theme, theme] as const);
+    this.#theme = choice('Theme', options, 'auto', (value) =>
+      store.set({ theme: themes.find((known) => known === value) ?? 'auto' }),
+    );
     const shortcuts = this.#shortcuts();
     this.#help = helpSheet(shortcuts, this.#isOn, (isOn) => this.#setKeys(isOn));
     listenToKeys(shortcuts, () => this.#isOn && this.element.isConnected);
@@ -91,9 +95,10 @@ export class Page {
     new ResizeObserver(() => {
       if (this.element.clientWidth === width) return;
       width = this.element.clientWidth;
-      this.#curve.draw();
-      this.#plane.draw();
-      this.#shift.draw();
+      // Drawing changes heights; inside the observer that would be a loop.
+      requestAnimationFrame(() => {
+        for (const view of [this.#curve, this.#plane, this.#shift]) view.draw();
+      });
     }).observe(this.element);
     this.#update();
   }
@@ -177,8 +182,8 @@ export class Page {
       element(
         'main',
         {},
-        this.#curve.frame.element,
         this.#findings,
+        this.#curve.frame.element,
         this.#plane.frame.element,
         this.#shift.frame.element,
       ),
@@ -194,14 +199,8 @@ export class Page {
     if (missing.length > 0) this.notice(`This report does not have: ${missing.join(', ')}.`);
     document.documentElement.dataset['theme'] = state.theme;
     const palette = this.#palette();
-    this.#theme.replaceChildren(
-      choice(
-        'Theme',
-        themes.map((theme) => [theme, theme]),
-        state.theme,
-        (value) => this.#store.set({ theme: themes.find((known) => known === value) ?? 'auto' }),
-      ),
-    );
+    const select = this.#theme.querySelector('select');
+    if (select !== null) select.value = state.theme;
     this.#lens.update(scene, this.#timer !== 0, this.#flags);
     this.#curve.update(scene, palette);
     this.#shift.update(scene, palette);
@@ -266,8 +265,6 @@ export class Page {
   }
 
   #shortcuts(): Shortcut[] {
-    const { state } = this.#store;
-    void state;
     return [
       { key: '?', shown: '?', words: 'this sheet', act: () => this.#help.toggle() },
       { key: '[', shown: '[', words: 'previous layer', act: () => this.#step(-1) },

@@ -39,7 +39,7 @@ export class Frame {
   readonly #summary: HTMLParagraphElement;
   readonly #method = element('p', { class: 'method' });
   readonly #live = element('p', { class: 'unseen', 'aria-live': 'polite' });
-  readonly #table = element('div', { class: 'table', hidden: true });
+  readonly #table: HTMLDivElement;
   readonly #message = element('div', { class: 'message', hidden: true });
   readonly #tableButton: HTMLButtonElement;
   #liveTimer = 0;
@@ -55,6 +55,13 @@ export class Frame {
       'aria-roledescription': 'plot',
       'aria-labelledby': `${name}-title`,
       'aria-describedby': `${name}-summary`,
+    });
+    this.#table = element('div', {
+      class: 'scroll',
+      hidden: true,
+      tabindex: 0,
+      role: 'region',
+      'aria-labelledby': `${name}-title`,
     });
     this.#tableButton = button(
       { 'aria-pressed': 'false', title: 'Show the numbers as a table (g)' },
@@ -102,7 +109,7 @@ export class Frame {
     this.#tableButton.setAttribute('aria-pressed', String(table !== null));
     this.plot.hidden = table !== null;
     this.#table.hidden = table === null;
-    if (table !== null) this.#table.replaceChildren(tableElement(this.name, table));
+    if (table !== null) this.#table.replaceChildren(tableElement(table));
     else this.#table.replaceChildren();
   }
 
@@ -130,38 +137,30 @@ export function problemNodes({
   return nodes;
 }
 
-function tableElement(name: string, table: Table): HTMLElement {
+function tableElement(table: Table): HTMLElement {
   const shown = table.rows.slice(0, shownRows);
   const more = table.rows.length > shown.length;
   const caption = more
     ? `${table.caption} First ${shown.length} of ${table.rows.length} rows; the CSV has all.`
     : table.caption;
   return element(
-    'div',
-    { class: 'scroll', tabindex: 0, role: 'region', 'aria-labelledby': `${name}-caption` },
+    'table',
+    {},
+    element('caption', {}, caption),
     element(
-      'table',
+      'thead',
       {},
-      element('caption', { id: `${name}-caption` }, caption),
-      element(
-        'thead',
-        {},
+      element('tr', {}, ...table.columns.map((column) => element('th', { scope: 'col' }, column))),
+    ),
+    element(
+      'tbody',
+      {},
+      ...shown.map((row) =>
         element(
           'tr',
           {},
-          ...table.columns.map((column) => element('th', { scope: 'col' }, column)),
-        ),
-      ),
-      element(
-        'tbody',
-        {},
-        ...shown.map((row) =>
-          element(
-            'tr',
-            {},
-            ...row.map((cell) =>
-              element('td', { class: typeof cell === 'number' ? 'number' : false }, cellText(cell)),
-            ),
+          ...row.map((cell) =>
+            element('td', { class: typeof cell === 'number' ? 'number' : false }, cellText(cell)),
           ),
         ),
       ),

@@ -85,7 +85,7 @@ export function drawCurves(
   text(group, 'layer →', end, palette.muted);
   const styles = plot.checkpoints.map(({ index, isTwin }) => seriesStyle(palette, index, isTwin));
   for (const [i, curve] of plot.curves.entries()) drawCurve(group, plot, curve, styles[i], scales);
-  drawLabels(group, plot, styles, scales, margins.right < 100 ? 12 : 18);
+  drawLabels(group, plot, styles, scales, palette);
   drawCursor(group, plot, styles, scales, palette);
 }
 
@@ -111,14 +111,14 @@ export function drawThumb(svg: SVGSVGElement, plot: CurvePlot, size: Size, palet
 }
 
 function drawNull(group: Group, plot: CurvePlot, scales: Scales, palette: Palette): void {
-  const low = drawBand(group, plot, scales, palette);
+  const lowest = drawBand(group, plot, scales, palette);
   rule(group, scales, palette);
-  if (low === undefined) return;
-  const place = { x: scales.inner.width - 4, y: scales.y(low) - 6, anchor: 'end' } as const;
+  if (lowest === undefined) return;
+  const place = { x: 10, y: scales.y(lowest) - 6 };
   text(group, 'shuffled labels, 95 %', place, palette.muted);
 }
 
-/** The lowest and highest of the curves' null bands at each layer; gives back its last lower end. */
+/** The lowest and highest of the curves' null bands at each layer; gives back its first lower end. */
 function drawBand(
   group: Group,
   plot: CurvePlot,
@@ -147,7 +147,7 @@ function drawBand(
     .attr('d', shape(single))
     .attr('fill', palette.band)
     .attr('fill-opacity', 0.2);
-  return band.at(-1)?.low;
+  return band[0]?.low;
 }
 
 function rule(group: Group, { y, inner }: Scales, palette: Palette): void {
@@ -240,9 +240,10 @@ function drawLabels(
   group: Group,
   plot: CurvePlot,
   styles: readonly SeriesStyle[],
-  { x, y, inner }: Scales,
-  longest: number,
+  { x, y, inner, margins }: Scales,
+  palette: Palette,
 ): void {
+  const longest = margins.right < 100 ? 11 : 18;
   const ends = plot.curves.map(({ points }) => points.at(-1));
   const heights = keepApart(
     ends.map((point) => y(point?.auroc ?? 0.5)),
@@ -255,12 +256,13 @@ function drawLabels(
     if (end === undefined) continue;
     group
       .append('path')
-      .attr('d', `M${x(end.layer) + 5},${y(end.auroc)}L${inner.width + 6},${heights[i]}h4`)
+      .attr('d', `M${x(end.layer) + 5},${y(end.auroc)}L${inner.width + 4},${heights[i]}h10`)
       .attr('fill', 'none')
       .attr('stroke', styles[i].colour)
-      .attr('stroke-opacity', 0.6);
+      .attr('stroke-width', 2);
     const words = shorten(curve.checkpoint, longest);
-    text(group, words, { x: inner.width + 13, y: heights[i] + 4 }, styles[i].colour, 600);
+    // The palette is made for lines (3:1); words need more, so they are in ink.
+    text(group, words, { x: inner.width + 18, y: heights[i] + 4 }, palette.ink, 600);
   }
 }
 

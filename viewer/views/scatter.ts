@@ -91,6 +91,7 @@ export function drawPoints(
   context.scale(ratio, ratio);
   drawTails(context, plot, scales);
   context.setTransform(1, 0, 0, 1, 0, 0);
+  context.globalAlpha = 1;
   stampRows(raster, plot, scales, palette, ratio);
   // putImageData would erase the tails; a second canvas is blended over them.
   const layer = document.createElement('canvas');
@@ -255,7 +256,9 @@ function drawMeans(group: Group, plot: ShiftPlot, scales: PlaneScales, palette: 
         .attr('stroke-linecap', 'round')
         .attr('stroke-linejoin', 'round');
     }
-    const isRight = tip[0] > inner.width - 110;
+    // Beyond the tip, where the shaft is not; but never out of the plot.
+    const isLeftward = tip[0] - start[0] < -6 && tip[0] > 110;
+    const isRight = isLeftward || tip[0] > inner.width - 110;
     group
       .append('text')
       .attr('x', tip[0] + (isRight ? -12 : 12))

@@ -165,9 +165,16 @@ function panelScales(
   };
 }
 
-/** Where the panels lie: two in a row where there is room. */
+/** Panels in a row: as many as have room, and no row with a single one left over where it can be. */
+function columnsFor(n: number, width: number): number {
+  const most = Math.max(1, Math.floor(width / 230));
+  if (most >= n) return n;
+  return n % 2 === 0 && most > 2 ? 2 * Math.floor(most / 2) : most;
+}
+
+/** Where the panels lie. */
 function panels({ sets }: ShiftsPlot, { width, height }: Size): Cell[] {
-  const columns = sets.length > 1 && width >= 420 ? 2 : 1;
+  const columns = columnsFor(sets.length, width);
   const rows = Math.ceil(sets.length / columns);
   return sets.map((_, i) => ({
     left: (i % columns) * (width / columns),
@@ -213,6 +220,7 @@ export class ShiftView {
     this.#palette = palette;
     const title = 'How far do rows move, layer by layer?';
     if (scene.shifts.length === 0) {
+      this.frame.extra.replaceChildren();
       this.frame.say(title, [], '');
       this.frame.refuse({
         title: `the report has no shifts at ${scene.position || 'any position'}`,
@@ -230,13 +238,15 @@ export class ShiftView {
     const plot = this.#plot(this.#palette);
     if (plot === null) return;
     if (!this.frame.plot.hidden) drawShifts(this.#svg, plot, this.#size(plot), this.#palette);
+    this.#drawLegend(plot);
     this.#readOut(plot);
   }
 
   #size({ sets }: ShiftsPlot): Size {
     const width = this.frame.plot.clientWidth;
-    const rows = width >= 420 ? Math.ceil(sets.length / 2) : sets.length;
-    return { width, height: rows * 178 };
+    const columns = columnsFor(sets.length, width);
+    const height = Math.ceil(sets.length / columns) * (columns > 2 ? 220 : 186);
+    return { width, height };
   }
 
   #plot(palette: Palette): ShiftsPlot | null {
@@ -306,8 +316,7 @@ export class ShiftView {
     return `${name}, layer ${layer}: ${parts.join('; ')}`;
   }
 
-  #readOut(plot: ShiftsPlot): void {
-    const layer = this.#cursor?.layer ?? plot.layer;
+  #drawLegend(plot: ShiftsPlot): void {
     const legend = plot.shifts.map((shift, i) =>
       element(
         'span',
@@ -316,30 +325,13 @@ export class ShiftView {
         arrow(shift.pair),
       ),
     );
-    const cosines = plot.shifts.flatMap((shift) =>
-      (shift.points.find((point) => point.layer === layer)?.cosines ?? []).map((cosine) =>
-        element(
-          'tr',
-          {},
-          element('td', {}, arrow(shift.pair)),
-          element('td', {}, `${cosine.a} · ${cosine.b}`),
-          element('td', { class: 'number' }, fixed(cosine.cosine, 2)),
-        ),
-      ),
-    );
-    const table =
-      cosines.length === 0
-        ? null
-        : element(
-            'table',
-            { class: 'cosines' },
-            element('caption', {}, `Cosine between mean shifts of two sets, layer ${layer}`),
-            element('tbody', {}, ...cosines),
-          );
-    this.frame.readout.replaceChildren(
-      element('div', { class: 'legend' }, ...legend),
-      ...(table === null ? [] : [table]),
-    );
+    this.frame.extra.replaceChildren(element('div', { class: 'legend' }, ...legend));
+  }
+
+  #readOut(plot: ShiftsPlot): void {
+    const layer = this.#cursor?.layer ?? plot.layer;
+    const table = cosineTable(plot, layer);
+    this.frame.readout.replaceChildren(...(table === null ? [] : [table]));
   }
 
   #paper(): SVGSVGElement | null {
@@ -357,7 +349,13 @@ export class ShiftView {
       const legend = select(svg).append('g');
       for (const [i, shift] of plot.shifts.entries()) {
         const place = { x: 860 - 12, y: 16 + 15 * i, anchor: 'end' } as const;
-        text(legend, arrow(shift.pair), place, plot.styles[i].colour, 600);
+        text(legend, arrow(shift.pair), place, light.ink, 600);
+        legend
+          .append('path')
+          .attr('d', `M${860 - 36 - 7 * arrow(shift.pair).length},${12 + 15 * i}h18`)
+          .attr('stroke', plot.styles[i].colour)
+          .attr('stroke-width', 3)
+          .attr('stroke-dasharray', plot.styles[i].dash === '' ? null : plot.styles[i].dash);
       }
     });
   }
@@ -408,4 +406,36 @@ function method(scene: Scene): string {
     'interval: 95 %, percentile bootstrap over groups',
     'null: none in the report; compare with harmless rows',
   ].join(' · ');
+}
+
+/** Cosines between mean shifts of two sets at `layer`: a row for two sets, a column for each pair. */
+function cosineTable({ shifts }: ShiftsPlot, layer: number): HTMLTableElement | null {
+  const at = shifts.map(
+    (shift) => shift.points.find((point) => point.layer === layer)?.cosines ?? [],
+  );
+  const names = [...new Set(at.flatMap((cosines) => cosines.map(({ a, b }) => `${a} ∠ ${b}`)))];
+  if (names.length === 0) return null;
+  const rows = names.map((name) =>
+    element(
+      'tr',
+      {},
+      element('th', { scope: 'row' }, name),
+      ...at.map((cosines) => {
+        const found = cosines.find(({ a, b }) => `${a} ∠ ${b}` === name);
+        const words = found === undefined ? '–' : fixed(found.cosine, 2);
+        return element('td', { class: 'number' }, words);
+      }),
+    ),
+  );
+  const head = shifts.map(({ pair }) =>
+    element('th', { scope: 'col', class: 'number' }, arrow(pair)),
+  );
+  const caption = `Cosine between the mean shifts of two sets, layer ${layer}`;
+  return element(
+    'table',
+    { class: 'cosines' },
+    element('caption', {}, caption),
+    element('thead', {}, element('tr', {}, element('th', { scope: 'col' }, 'sets'), ...head)),
+    element('tbody', {}, ...rows),
+  );
 }
