@@ -19,7 +19,7 @@ import { checkLabels, standardisationOf } from './probe.ts';
 import type { FitOptions, LinearProbe, Standardisation } from './probe.ts';
 
 /** Largest entry of the gradient at which a fit counts as converged; scikit-learn stops at 1e-4. */
-export const gradientTolerance = 1e-8;
+const gradientTolerance = 1e-8;
 const maxEvaluations = 2000;
 
 /**
