@@ -9,7 +9,6 @@ import { UserError } from '../src/base/errors.ts';
 import { Random } from '../src/base/random.ts';
 import { percentileInterval, quantile } from '../src/math/resample.ts';
 import type { Rows } from '../src/math/rows.ts';
-import { bootstrapInterval } from './bootstrap.ts';
 import { crossFit, fit, pick } from './crossFit.ts';
 import type { EstimatorOptions } from './crossFit.ts';
 import {
@@ -19,6 +18,7 @@ import {
   groupedFolds,
   splitsOf,
 } from './folds.ts';
+import { clusteredInterval } from './interval.ts';
 import { checkPenalty } from './logistic.ts';
 import { auroc } from './metrics.ts';
 import { checkLabels } from './probe.ts';
@@ -33,8 +33,6 @@ export interface EvaluationOptions extends EstimatorOptions {
   readonly folds?: number | Int32Array;
   /** Refits on shuffled labels, at least 1; 200 if left out. */
   readonly shuffles?: number;
-  /** Resamplings of groups, at least 1; 1000 if left out. */
-  readonly bootstraps?: number;
   /** Everything random follows from it; 0 if left out. */
   readonly seed?: number;
   /** Told after each null fit how many of them are done. */
@@ -59,7 +57,7 @@ export interface Evaluation {
   /** Mean over folds of the AUROC on the held-out groups; ½ is chance. */
   readonly auroc: number;
   readonly aurocByFold: readonly number[];
-  /** 95 % percentile bootstrap of groups within test folds, fits held fixed. */
+  /** 95 % interval for clustered rows, fits held fixed; see interval.ts. */
   readonly low: number;
   readonly high: number;
   readonly null: NullSummary;
@@ -87,8 +85,8 @@ export function evaluateProbe(
   groups: readonly string[],
   options: EvaluationOptions,
 ): Evaluation {
-  const { shuffles = 200, bootstraps = 1000, seed = 0 } = options;
-  checkInput(rows, labels, groups, options, { shuffles, bootstraps });
+  const { shuffles = 200, seed = 0 } = options;
+  checkInput(rows, labels, groups, options, shuffles);
   const folds = foldsOf(groups, options.folds ?? 5);
   assertNoLeak(folds, groups);
   const splits = splitsOf(folds, new Set(folds).size);
@@ -106,7 +104,7 @@ export function evaluateProbe(
   }));
   const aurocByFold = held.map((fold) => auroc(fold.scores, fold.labels));
   const observed = average(aurocByFold);
-  const spread = bootstrapInterval(held, bootstraps, random.fork('bootstrap'));
+  const spread = clusteredInterval(observed, held);
 
   const scores = new Float64Array(rows.n);
   splits.forEach(({ test }, f) => test.forEach((row, i) => (scores[row] = held[f].scores[i])));
@@ -148,7 +146,7 @@ function checkInput(
   labels: ArrayLike<number>,
   groups: readonly string[],
   options: EvaluationOptions,
-  counts: Readonly<Record<'shuffles' | 'bootstraps', number>>,
+  shuffles: number,
 ): void {
   checkLabels(labels, rows);
   if (options.estimator === 'logistic') checkPenalty(options.c ?? 1);
@@ -164,12 +162,10 @@ function checkInput(
       fix: 'Check the checkpoint and the extraction of this row.',
     });
   }
-  for (const [name, count] of Object.entries(counts)) {
-    if (!Number.isInteger(count) || count < 1) {
-      throw new UserError('USAGE', `"${count}" is not a number of ${name}`, {
-        fix: `Ask for at least 1 of ${name}.`,
-      });
-    }
+  if (!Number.isInteger(shuffles) || shuffles < 1) {
+    throw new UserError('USAGE', `"${shuffles}" is not a number of shuffles`, {
+      fix: 'Ask for at least 1 of shuffles.',
+    });
   }
 }
 

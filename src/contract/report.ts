@@ -62,7 +62,8 @@ export interface ProbeSettings {
   readonly shuffles: number;
   /** Whether labels were shuffled inside groups, or whole groups among each other where the label is constant in each. */
   readonly shuffled: 'within groups' | 'between groups';
-  readonly bootstraps: number;
+  /** How `low` and `high` were found. */
+  readonly interval: 'clustered DeLong';
   readonly seed: number;
 }
 
@@ -75,7 +76,7 @@ export interface ProbePoint {
   /** Mean over folds of the area under the ROC curve, on rows that the fit has not seen. */
   readonly auroc: number;
   readonly auroc_by_fold: readonly number[];
-  /** 95 % interval: percentile bootstrap of groups within folds, fits held fixed. */
+  /** 95 % interval over groups within folds, fits held fixed. */
   readonly low: number;
   readonly high: number;
   readonly null: NullBand;

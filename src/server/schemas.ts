@@ -40,7 +40,7 @@ const settings = z.object({
   folds: count,
   shuffles: count,
   shuffled: z.enum(['within groups', 'between groups']),
-  bootstraps: count,
+  interval: z.literal('clustered DeLong'),
   seed: finite,
 });
 

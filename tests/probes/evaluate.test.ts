@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 
-import { bootstrapInterval } from '../../probes/bootstrap.ts';
 import { evaluateProbe } from '../../probes/evaluate.ts';
 import type { Evaluation, EvaluationOptions } from '../../probes/evaluate.ts';
 import { fitMeanDifference } from '../../probes/meanDifference.ts';
@@ -26,7 +25,7 @@ labels.forEach((label, i) => {
   rows.data[i * 10 + 4] -= 0.4 * label;
 });
 const groups = Array.from({ length: n }, (_, i) => `topic-${(i * i * 7) % 37}`);
-const quick = { shuffles: 19, bootstraps: 100, seed: 1 } as const;
+const quick = { shuffles: 19, seed: 1 } as const;
 
 interface NullData {
   rows: Rows;
@@ -138,7 +137,6 @@ describe('evaluateProbe', () => {
       estimator,
       folds: 3,
       shuffles: 99,
-      bootstraps: 200,
     });
     expect(found.auroc).toBeGreaterThan(0.9);
     expect(found.null.p).toBe(0.01);
@@ -160,7 +158,7 @@ describe('evaluateProbe', () => {
     let significant = 0;
     for (let seed = 0; seed < sets; seed++) {
       const data = nullData(seed, kind);
-      const options: EvaluationOptions = { estimator, folds: 3, shuffles: 39, bootstraps: 1, seed };
+      const options: EvaluationOptions = { estimator, folds: 3, shuffles: 39, seed };
       const found = evaluateProbe(data.rows, data.labels, data.groups, options);
       expect(found.shuffled).toBe(kind);
       if (found.null.p <= 0.05) significant++;
@@ -237,45 +235,6 @@ describe('shuffledLabels', () => {
     const six = ['a', 'b', 'c', 'd', 'e', 'f'];
     expect(() => shuffledLabels([1, 0, 0, 0, 0, 0], six, three, 1, new Random(1))).toThrow(
       '6 groups are too few to shuffle labels among: 1000 draws each left a fold with one class',
-    );
-  });
-});
-
-describe('bootstrapInterval', () => {
-  it('covers the fold means, and has no width where groups are alike', () => {
-    const fold = {
-      scores: Float64Array.of(1, 2, 1, 2),
-      labels: [0, 1, 0, 1],
-      groups: ['a', 'a', 'b', 'b'],
-    };
-    expect(bootstrapInterval([fold, fold], 50, new Random(1))).toEqual({ low: 1, high: 1 });
-  });
-
-  it('is about as wide as the spread over fresh samples', () => {
-    // A hundred groups of one row each, scores N(1, 1) against N(0, 1): Hanley and McNeil's standard
-    // error for an area of Φ(1/√2) = 0.76 with 50 against 50 is 0.0478 by their exponential formula.
-    const random = new Random('coverage');
-    const truth = Array.from({ length: 100 }, (_, i) => i % 2);
-    const { low, high } = bootstrapInterval(
-      [
-        {
-          scores: Float64Array.from(truth, (label) => label + random.normal()),
-          labels: truth,
-          groups: truth.map((_, i) => `${i}`),
-        },
-      ],
-      1000,
-      random,
-    );
-    // One sample's own spread leaves the width uncertain by a quarter or so.
-    expect((high - low) / (3.92 * 0.0478)).toBeGreaterThan(0.6);
-    expect((high - low) / (3.92 * 0.0478)).toBeLessThan(1.4);
-  });
-
-  it('refuses a fold whose groups cannot hold both classes at once', () => {
-    const fold = { scores: Float64Array.of(1, 2), labels: [0, 0], groups: ['a', 'b'] };
-    expect(() => bootstrapInterval([fold], 1, new Random(1))).toThrow(
-      'the 2 groups of fold 0 are too few to resample: 1000 draws each held one class',
     );
   });
 });

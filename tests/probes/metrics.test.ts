@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { auroc, ranking, weightedAuroc } from '../../probes/metrics.ts';
+import { auroc } from '../../probes/metrics.ts';
 import { readGolden } from '../support/sines.ts';
 
 /** Small integers, so that ties are common, with both classes present. */
@@ -82,27 +82,6 @@ describe('auroc', () => {
     );
     expect(() => auroc([1, Number.NaN], [0, 1])).toThrow(
       'score NaN has no place in a ranking — row 1',
-    );
-  });
-});
-
-describe('weightedAuroc', () => {
-  it('counts each row as often as its weight says', () => {
-    const weighted = scored.chain(({ scores, labels }) =>
-      fc
-        .array(fc.integer({ min: 0, max: 3 }), {
-          minLength: scores.length,
-          maxLength: scores.length,
-        })
-        .map((weights) => ({ scores, labels, weights })),
-    );
-    fc.assert(
-      fc.property(weighted, ({ scores, labels, weights }) => {
-        const found = weightedAuroc(ranking(scores, labels), weights);
-        const wanted = byPairs(scores, labels, weights);
-        if (Number.isNaN(wanted)) expect(found).toBeNaN();
-        else expect(found).toBeCloseTo(wanted, 12);
-      }),
     );
   });
 });

