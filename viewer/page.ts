@@ -108,7 +108,7 @@ export class Page {
     clearTimeout(this.#noticeTimer);
     this.#notice.textContent = words;
     if (words === '') return;
-    this.#noticeTimer = setTimeout(() => this.notice(''), noticeMs);
+    this.#noticeTimer = window.setTimeout(() => this.notice(''), noticeMs);
   }
 
   /** Shows that a fetch failed; `isAbsent` where the server did not answer at all. */
@@ -334,7 +334,7 @@ export class Page {
       const next = layers[(layers.indexOf(layer) + 1) % layers.length];
       this.#store.set({ layer: next }, true);
     };
-    this.#timer = setInterval(advance, playMs);
+    this.#timer = window.setInterval(advance, playMs);
     advance();
   }
 

@@ -100,7 +100,7 @@ export class Frame {
   /** Tells the data cursor's place to those who listen, not more often than they can hear. */
   announce(words: string): void {
     clearTimeout(this.#liveTimer);
-    this.#liveTimer = setTimeout(() => setText(this.#live, words), liveDelayMs);
+    this.#liveTimer = window.setTimeout(() => setText(this.#live, words), liveDelayMs);
   }
 
   /** Shows the plot, or `table` in its place. */
@@ -188,7 +188,7 @@ function save(name: string, type: string, content: string): void {
   const link = element('a', { href: url, download: name });
   link.click();
   // The browser reads the blob after this turn.
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  window.setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
 function setText(node: Node, words: string): void {

@@ -202,7 +202,8 @@ function drawCurve(
     .attr('fill', style.colour)
     .attr('fill-opacity', 0.16);
   drawLine(group, plot, curve, style, scales, 2);
-  if (plot.layers.length > 40) return;
+  // Dots closer than this would be a second line.
+  if (plot.layers.length * 14 > scales.inner.width) return;
   group
     .append('g')
     .attr('fill', style.colour)
@@ -243,7 +244,7 @@ function drawLabels(
   { x, y, inner, margins }: Scales,
   palette: Palette,
 ): void {
-  const longest = margins.right < 100 ? 11 : 18;
+  const longest = margins.right < 100 ? 10 : 15;
   const ends = plot.curves.map(({ points }) => points.at(-1));
   const heights = keepApart(
     ends.map((point) => y(point?.auroc ?? 0.5)),

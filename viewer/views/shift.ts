@@ -118,7 +118,7 @@ function drawLine(
     .attr('stroke-width', 2)
     .attr('stroke-linecap', 'round')
     .attr('stroke-dasharray', style.dash === '' ? null : style.dash);
-  if (at.length > 40) return;
+  if (at.length * 12 > x.range()[1]) return;
   group
     .append('g')
     .attr('fill', style.colour)
