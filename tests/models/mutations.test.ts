@@ -101,7 +101,7 @@ const codeMutations: readonly (readonly [string, string, Change])[] = [
   ['blocks run in another order', 'llama_mha', reversingBlocks],
   ['blocks run in another order', 'gpt2_inverse_layer', reversingBlocks],
   ['the head is tied although it is not', 'llama_mha', tying],
-  ['all positions are 0', 'llama_mha', withoutPositions],
+  ['queries and keys are not turned', 'llama_mha', withoutPositions],
   ['all positions are 0', 'gpt2', withoutPositions],
   ['key heads in another order', 'llama_gqa_llama3', reversingKeyHeads],
   ['query heads interleaved over key heads', 'llama_linear_bias', interleavingHeads],
@@ -193,21 +193,19 @@ function tying(model: Model): Model {
 
 function withoutPositions(model: Model): Model {
   const { architecture } = model;
-  const still = (g: Builder, frame: Frame): Frame => {
-    const zero = g.integers('zero', [0]);
-    return {
-      ...frame,
-      positions: g.mul(frame.positions, zero),
-      flatPositions: g.mul(frame.flatPositions, zero),
-    };
-  };
-  const changed = changingBlock(model, (g, frame, ports, layer) => [still(g, frame), ports, layer]);
+  const changed = changingBlock(model, (_g, frame, ports, layer) => [
+    { ...frame, rotary: new Map() },
+    ports,
+    layer,
+  ]);
   return {
     ...changed,
     architecture: {
       ...changed.architecture,
-      embed: (g, frame, params, settings) =>
-        architecture.embed(g, still(g, frame), params, settings),
+      embed(g, frame, params, settings) {
+        const flatPositions = g.mul(frame.flatPositions, g.integers('zero', [0]));
+        return architecture.embed(g, { ...frame, flatPositions }, params, settings);
+      },
     },
   };
 }

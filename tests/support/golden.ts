@@ -7,7 +7,6 @@ import { copyFileSync, readdirSync, readFileSync, symlinkSync, writeFileSync } f
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Site } from '../../src/graph/sites.ts';
-import { siteKey } from '../../src/graph/sites.ts';
 import { openCheckpoint } from '../../src/files/checkpoint.ts';
 import { openSession, type Fetch } from '../../src/runtime/session.ts';
 import { fromCheckpoint, type Binding } from '../../models/bindings.ts';
@@ -179,16 +178,17 @@ export function feedsOf(prompts: readonly (readonly number[])[], rows?: readonly
   };
 }
 
-/** Every site that a family offers, patterns included. */
-export function allSites(model: Model): Site[] {
-  return [...model.architecture.sites].flatMap((kind): Site[] =>
-    kind === 'final_norm' || kind === 'logits'
-      ? [{ kind, block: null }]
-      : Array.from({ length: model.settings.layers }, (_, block) => ({ kind, block })),
-  );
+/** Every site of a pre-norm model, patterns included. */
+export function allSites({ settings }: Model): Site[] {
+  const kinds = ['resid_pre', 'resid_mid', 'resid_post', 'attn_out', 'mlp_out', 'pattern'] as const;
+  return [
+    ...kinds.flatMap((kind) =>
+      Array.from({ length: settings.layers }, (_, block) => ({ kind, block })),
+    ),
+    { kind: 'final_norm', block: null },
+    { kind: 'logits', block: null },
+  ];
 }
-
-export { siteKey };
 
 /** Bits of a float array, so that −0 and 0 differ and NaN equals itself. */
 export function bitsOf(values: Float32Array): Buffer {
