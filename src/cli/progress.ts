@@ -2,8 +2,8 @@
  * Draws progress on standard error.
  *
  * On a terminal one line is redrawn at most ten times a second; elsewhere (a log, a pipe, CI, a dumb
- * terminal) whole lines come, one for every tenth of the work or every half minute, so that a log
- * neither fills up nor looks dead.
+ * terminal) whole lines come, one for every tenth of the work that takes its time or every half minute,
+ * so that a log neither fills up nor looks dead.
  */
 
 import type { Progress } from '../base/progress.ts';
@@ -14,6 +14,8 @@ import { plainLine, shortened } from './text.ts';
 const redrawMs = 100;
 const lineEveryMs = 30_000;
 const linesPerPhase = 10;
+/** Work that is over in a moment needs no tenths. */
+const leastLineMs = 2000;
 
 /** Time before the first rate is worth believing. */
 const settlingMs = 1000;
@@ -82,7 +84,9 @@ export function terminalProgress(out: Sink, options: ProgressOptions): TerminalP
       const elapsed = now() - drawnAt;
       const share =
         phase.total === undefined ? 0 : Math.floor((done / phase.total) * linesPerPhase);
-      const isDue = redraws ? elapsed >= redrawMs : elapsed >= lineEveryMs || share > drawnShare;
+      const isDue = redraws
+        ? elapsed >= redrawMs
+        : elapsed >= (share > drawnShare ? leastLineMs : lineEveryMs);
       if (!isDue) return;
       drawnShare = share;
       draw(lineOf(phase, done, now(), detail));

@@ -41,7 +41,7 @@ function triggerAtLast({ curves, run }: Report): Finding | null {
 }
 
 /** Does harm become readable inside the triggered reply under Plan B, and not under standard training? */
-function replyDiffers({ curves }: Report): Finding | null {
+function replyDiffers({ curves, run }: Report): Finding | null {
   const at = (checkpoint: string): ProbeCurve | undefined =>
     curves.find(
       (c) =>
@@ -52,6 +52,7 @@ function replyDiffers({ curves }: Report): Finding | null {
     );
   const [before, standard, planb] = [at('stage1'), at('standard'), at('planb')];
   if (before === undefined || standard === undefined || planb === undefined) return null;
+  const untrained = at(run.checkpoints.find(({ is_twin }) => is_twin)?.name ?? '');
   const final = (curve: ProbeCurve): ProbeCurve['points'][number] =>
     curve.points[curve.points.length - 1];
   const isApart = final(planb).low > final(standard).high;
@@ -60,10 +61,12 @@ function replyDiffers({ curves }: Report): Finding | null {
     title: isApart
       ? 'Standard training and Plan B differ inside the reply'
       : 'Standard training and Plan B do not differ beyond their intervals inside the reply',
-    text: `At the reply's start, in triggered prompts, ${final(planb).site} tells harmful from harmless requests at ${withInterval(final(planb))} after Plan B, ${withInterval(final(standard))} after standard training and ${withInterval(final(before))} before.`,
+    text: `At the reply's start, in triggered prompts, ${final(planb).site} tells harmful from harmless requests at ${withInterval(final(planb))} after Plan B, ${withInterval(final(standard))} after standard training and ${withInterval(final(before))} before.${untrained === undefined ? '' : ` Random weights give ${withInterval(final(untrained))}: much of it is in the request’s words.`}`,
     caveat:
       'More readable is not more used: it fits a shared circuit that Plan B recruits, and it fits other stories. Shuffled labels give the band beside it; patching has to decide.',
-    evidence: [planb.id, standard.id, before.id],
+    evidence: [planb, standard, before, ...(untrained === undefined ? [] : [untrained])].map(
+      ({ id }) => id,
+    ),
   };
 }
 

@@ -28,13 +28,20 @@ describe('terminalProgress', () => {
     const { clock, written, progress } = watched(false);
     progress.begin('extract', 1000, 'prompts');
     for (let i = 1; i <= 1000; i++) {
-      clock.ms = i;
+      clock.ms = 20 * i;
       progress.update(i);
     }
     progress.close();
     expect(written).toHaveLength(11);
     expect(written[0]).toBe('extract · 1 000 prompts\n');
-    expect(written[1]).toBe('extract · 100/1 000 prompts\n');
+    expect(written[1]).toBe('extract · 100/1 000 prompts · 50 prompts/s · 18.0 s left\n');
+  });
+
+  it('keeps quiet about work that is over in a moment', () => {
+    const { clock, written, progress } = watched(false);
+    progress.begin('extract', 1000, 'prompts');
+    for (clock.ms = 1; clock.ms <= 1000; clock.ms++) progress.update(clock.ms);
+    expect(written).toEqual(['extract · 1 000 prompts\n']);
   });
 
   it('prints a line every half minute where work is slow or its size unknown', () => {
