@@ -11,9 +11,11 @@
  * interventions, or a trainable one, by binding `param`, `past` and `tap` in another way.
  */
 
-import type { Builder, KeyValue } from '../src/graph/builder.ts';
+import type { KeyValue, Rotary } from '../src/graph/attention.ts';
+import type { Builder } from '../src/graph/builder.ts';
 import type { Value } from '../src/graph/onnx.ts';
 import type { BlockSiteKind, SiteKind } from '../src/graph/sites.ts';
+import type { Turning } from './rope.ts';
 import type { ConfigReader } from './settings.ts';
 
 /** Sizes that every decoder has. */
@@ -31,6 +33,8 @@ export interface Settings {
   readonly mlpWidth: number;
   /** Whether the head is the transposed embedding, and no `lm_head.weight` of its own. */
   readonly isTied: boolean;
+  /** Width of the rows of embedding and head where a map stands between them and the stream; else d. */
+  readonly wordWidth?: number;
 }
 
 /** A tensor that the checkpoint must hold, under its name in the file. */
@@ -54,8 +58,8 @@ export interface Frame {
   /** The shape `[batch, position, −1]` and the shape `[tokens, −1]`, as int64 values. */
   readonly byPosition: Value;
   readonly byToken: Value;
-  /** Rotary tables `[context, rotated / 2]`, by layer type; empty without rotary positions. */
-  readonly rotary: ReadonlyMap<string, { readonly cos: Value; readonly sin: Value }>;
+  /** What turns queries and keys, by the name that the family gave it; empty without rotary positions. */
+  readonly rotary: ReadonlyMap<string, Rotary>;
 }
 
 /** The ports of one block; see the head of this file. */
@@ -91,24 +95,25 @@ export interface Architecture<S extends Settings = Settings> {
   parameters(settings: S): readonly Parameter[];
   /** Tensors of one block, without the block's prefix. */
   blockParameters(settings: S, layer: number): readonly Parameter[];
-  readonly sites: ReadonlySet<SiteKind>;
-  /** Why a site is absent. */
-  readonly absentSites: Readonly<Partial<Record<SiteKind, string>>>;
-  /** Rotary tables that the blocks will read, for positions 0 … length − 1. */
-  rotary(settings: S, length: number): ReadonlyMap<string, RotaryTable>;
+  /** Names of the head's matrix in files, most usual first; `lm_head.weight` if left out. */
+  readonly headNames?: readonly string[];
+  /** 1 where a norm's gain is stored as w and acts as 1 + w. */
+  readonly gainOffset?: 1;
+  /** Kinds of sites that a model with these settings lacks, each with the reason. */
+  absentSites(settings: S): Readonly<Partial<Record<SiteKind, string>>>;
+  /** What turns the queries and keys of the blocks, by a name that the blocks use. */
+  rotary(settings: S): ReadonlyMap<string, Turning>;
   /** ids → `resid_pre.0`. Shape: `[tokens] → [tokens, d]`. */
   embed(g: Builder, frame: Frame, params: Params, settings: S): Value;
   /** One decoder block. Shape: `[tokens, d] → [tokens, d]`. */
   block(g: Builder, frame: Frame, ports: Ports, settings: S, layer: number, x: Value): Value;
-  /** The norm before the head. Shape: `[tokens, d] → [tokens, d]`. */
+  /** The norm before the head; x itself where there is none. Shape: `[tokens, d] → [tokens, d]`. */
   finalNorm(g: Builder, params: Params, settings: S, x: Value): Value;
+  /**
+   * The head, where it is more than one matrix; `unembedding` is the head's, or the tied embedding.
+   * Shape: `[tokens, d] → [tokens, vocabulary]`.
+   */
+  logits?(g: Builder, params: Params, settings: S, x: Value, unembedding: Value): Value;
   /** The name of the matrix that unembeds when the head is tied. */
   readonly embedding: string;
-}
-
-/** cos and sin of position · frequency, `[length, half]` each. */
-export interface RotaryTable {
-  readonly half: number;
-  readonly cos: Float32Array;
-  readonly sin: Float32Array;
 }

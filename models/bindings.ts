@@ -39,10 +39,11 @@ export function fromCheckpoint(model: Model): Binding {
 /**
  * The untrained twin: the same architecture with the weights that training starts from.
  *
- * Matrices are normal with the config's `initializer_range`, gains are 1 and biases 0. What a probe
+ * Matrices are normal with the config's `initializer_range`, gains act as 1 and biases are 0. What a probe
  * reads here it reads without any learned feature.
  */
 export function untrainedTwin(model: Model, seed: number): Binding {
+  const { gainOffset = 0 } = model.architecture;
   const shapes = new Map(
     parametersOf(model.architecture, model.settings).map(({ name, shape }) => [name, shape]),
   );
@@ -50,7 +51,7 @@ export function untrainedTwin(model: Model, seed: number): Binding {
     const shape = shapes.get(name);
     invariant(shape !== undefined, `the architecture asks for "${name}", which it did not declare`);
     const values = new Float32Array(shape.reduce((size, axis) => size * axis, 1));
-    if (shape.length === 1) values.fill(name.endsWith('.bias') ? 0 : 1);
+    if (shape.length === 1) values.fill(name.endsWith('.bias') ? 0 : 1 - gainOffset);
     else {
       const random = new Random(seed).fork('twin', name);
       for (let i = 0; i < values.length; i++) values[i] = model.initialiserRange * random.normal();

@@ -3,7 +3,8 @@
  *
  * Inputs are `input_ids` and `position_ids` `[batch, position]` and `rows` `[rows]`, where row b · T + t
  * is token t of prompt b in a batch padded to T. Only those rows leave the graph. The graph ends at the
- * last block that a wanted site needs.
+ * last block that a wanted site needs. Where positions turn by a prompt's own length and some prompt
+ * is longer than what was trained, there is an input `lengths` `[batch]` besides.
  */
 
 import { invariant } from '../src/base/invariant.ts';
@@ -14,10 +15,12 @@ import { prune } from '../src/graph/prune.ts';
 import { siteKey, type BlockSiteKind, type Site } from '../src/graph/sites.ts';
 import type { Architecture, Frame, Params, Settings } from './architecture.ts';
 import type { Binding } from './bindings.ts';
+import { unembed } from './parts.ts';
+import { rotaryOf } from './rotary.ts';
 
 export interface Composition {
   readonly sites: readonly Site[];
-  /** Longest sequence that the graph will see; the length of its rotary tables. */
+  /** Longest prompt that the graph will see; rotary tables reach as far. */
   readonly length: number;
   /** Changes the stream at a site: gets the value there and gives what flows on. */
   readonly edit?: (g: Builder, site: Site, value: Value) => Value;
@@ -31,7 +34,8 @@ export function composeModel(
   { sites, length, edit }: Composition,
 ): Graph {
   const g = new Builder(architecture.family);
-  const { frame, rows } = frameOf(g, architecture, settings, length);
+  const frame = frameOf(g, architecture, settings, length);
+  const rows = g.input('rows', 'int64', ['rows']);
   const params = once((name) => bind(g, name));
   const wanted = new Set(sites.map(siteKey));
   const outputs = new Map<string, Value>();
@@ -65,14 +69,16 @@ export function composeModel(
     );
   }
   if (wanted.has('final_norm') || wanted.has('logits')) {
-    const norm = g.within('head', () =>
-      architecture.finalNorm(g, params, settings, g.gather(hidden, rows)),
-    );
-    outputs.set('final_norm', norm);
-    if (wanted.has('logits')) {
+    g.within('head', () => {
+      const norm = architecture.finalNorm(g, params, settings, g.gather(hidden, rows));
+      outputs.set('final_norm', norm);
+      if (!wanted.has('logits')) return;
       const unembedding = params(settings.isTied ? architecture.embedding : 'lm_head.weight');
-      outputs.set('logits', g.linear(norm, g.cast(unembedding, 'float32'), undefined, 'out-in'));
-    }
+      const logits =
+        architecture.logits?.(g, params, settings, norm, unembedding) ??
+        unembed(g, norm, unembedding);
+      outputs.set('logits', logits);
+    });
   }
   return checked(
     prune(
@@ -92,39 +98,37 @@ function blocksNeeded(sites: readonly Site[], layers: number): number {
   return Math.max(0, ...sites.map(({ block }) => (block === null ? layers : block + 1)));
 }
 
-function frameOf(
+/** What all blocks read, from the inputs `input_ids` and `position_ids`; see `Composition` for the length. */
+export function frameOf(
   g: Builder,
   architecture: Architecture,
   settings: Settings,
   length: number,
-): { frame: Frame; rows: Value } {
+): Frame {
   const ids = g.input('input_ids', 'int64', ['batch', 'position']);
   const positions = g.input('position_ids', 'int64', ['batch', 'position']);
-  const rows = g.input('rows', 'int64', ['rows']);
-  const frame = g.within('frame', (): Frame => {
+  return g.within('frame', (): Frame => {
     const rest = g.integers('rest', [-1]);
     const flat = (x: Value): Value => g.reshape(x, rest, ['tokens']);
     const flatIds = flat(ids);
-    const tables = [...architecture.rotary(settings, length)].map(([name, { half, cos, sin }]) => {
-      const shape = [length, half];
-      return [
-        name,
-        {
-          cos: g.floats(`rotary.${name}.cos`, shape, cos),
-          sin: g.floats(`rotary.${name}.sin`, shape, sin),
-        },
-      ] as const;
-    });
+    let lengths: Value | undefined;
+    const tokens = {
+      positions,
+      lengths: () => (lengths ??= g.input('lengths', 'int64', ['batch'])),
+      longest: length,
+    };
+    const rotary = [...architecture.rotary(settings)].map(
+      ([name, turning]) => [name, rotaryOf(g, name, turning, tokens)] as const,
+    );
     return {
       ids: flatIds,
       positions,
       flatPositions: flat(positions),
       byPosition: g.concat([g.sizes(ids, 0, 2), rest]),
       byToken: g.concat([g.sizes(flatIds, 0, 1), rest]),
-      rotary: new Map(tables),
+      rotary: new Map(rotary),
     };
   });
-  return { frame, rows };
 }
 
 /** `[batch, heads, query, key] → [tokens, heads · key]`, so that a pattern's rows are queries like any site's. */

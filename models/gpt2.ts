@@ -22,6 +22,7 @@ import {
   layerNorm,
   linear,
   linearParameters,
+  noPostNorms,
   type Activation,
 } from './parts.ts';
 
@@ -52,20 +53,7 @@ export const gpt2: Architecture<Gpt2Settings> = {
     'summary_use_proj',
     '_num_labels',
   ],
-  sites: new Set([
-    'resid_pre',
-    'resid_mid',
-    'resid_post',
-    'attn_out',
-    'mlp_out',
-    'pattern',
-    'final_norm',
-    'logits',
-  ]),
-  absentSites: {
-    attn_out_raw: 'No norm stands between attention and the stream: attn_out is the raw output.',
-    mlp_out_raw: 'No norm stands between the MLP and the stream: mlp_out is the raw output.',
-  },
+  absentSites: () => noPostNorms,
 
   readSettings(config) {
     const width = config.count('n_embd');

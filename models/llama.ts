@@ -11,26 +11,28 @@
  * @see Touvron et al. 2023, arXiv:2302.13971, §2.2; tensor names as in Hugging Face checkpoints.
  */
 
-import type { Architecture, Parameter, Ports, Settings } from './architecture.ts';
-import type { Builder } from '../src/graph/builder.ts';
+import type { Architecture, Settings } from './architecture.ts';
 import type { Value } from '../src/graph/onnx.ts';
 import {
-  activate,
   activations,
   attend,
   embedding,
+  gatedMlp,
+  gatedMlpParameters,
   linear,
-  linearParameters,
+  linears,
+  noPostNorms,
   rmsNorm,
+  usualMlp,
   type Activation,
 } from './parts.ts';
-import { readRope, rotaryTable, type Rope } from './rope.ts';
-import type { ConfigReader } from './settings.ts';
+import { reachOf, readTurning, type Turning } from './rope.ts';
+import { readHeadDim, readHeads } from './sizes.ts';
 
 interface LlamaSettings extends Settings {
   readonly epsilon: number;
   readonly activation: Activation;
-  readonly rope: Rope;
+  readonly turning: Turning;
   readonly attentionBias: boolean;
   readonly mlpBias: boolean;
 }
@@ -42,43 +44,26 @@ export const llama: Architecture<LlamaSettings> = {
   embedding: 'embed_tokens.weight',
   buffers: [/^layers\.\d+\.self_attn\.rotary_emb\.inv_freq$/, /^rotary_emb\.inv_freq$/],
   irrelevantKeys: ['pretraining_tp'],
-  sites: new Set([
-    'resid_pre',
-    'resid_mid',
-    'resid_post',
-    'attn_out',
-    'mlp_out',
-    'pattern',
-    'final_norm',
-    'logits',
-  ]),
-  absentSites: {
-    attn_out_raw: 'No norm stands between attention and the stream: attn_out is the raw output.',
-    mlp_out_raw: 'No norm stands between the MLP and the stream: mlp_out is the raw output.',
-  },
+  absentSites: () => noPostNorms,
 
   readSettings(config) {
     const width = config.count('hidden_size');
-    const heads = config.count('num_attention_heads');
-    const keyHeads = config.count('num_key_value_heads', heads);
-    if (heads % keyHeads !== 0) {
-      throw config.inconsistent(
-        `${keyHeads} key/value heads do not divide ${heads} attention heads`,
-        'Correct num_key_value_heads or num_attention_heads.',
-      );
-    }
+    const { heads, keyHeads } = readHeads(config, 'as heads');
+    const headDim = readHeadDim(config, width, heads);
+    const context = config.count('max_position_embeddings');
+    const turning = readTurning(config, { headDim, context });
     return {
       width,
       heads,
       keyHeads,
-      headDim: readHeadDim(config, width, heads),
+      headDim,
       layers: config.count('num_hidden_layers'),
       vocabulary: config.count('vocab_size'),
-      context: config.count('max_position_embeddings'),
+      context: reachOf(turning, context),
       mlpWidth: config.count('intermediate_size'),
       epsilon: config.positive('rms_norm_eps'),
       activation: config.choice('hidden_act', activations),
-      rope: readRope(config),
+      turning,
       isTied: config.flag('tie_word_embeddings', false),
       attentionBias: config.flag('attention_bias', false),
       mlpBias: config.flag('mlp_bias', false),
@@ -103,16 +88,11 @@ export const llama: Architecture<LlamaSettings> = {
         ['self_attn.v_proj', width, keys],
         ['self_attn.o_proj', queries, width],
       ),
-      ...linears(
-        mlpBias,
-        ['mlp.gate_proj', width, mlpWidth],
-        ['mlp.up_proj', width, mlpWidth],
-        ['mlp.down_proj', mlpWidth, width],
-      ),
+      ...gatedMlpParameters(width, mlpWidth, { ...usualMlp, bias: mlpBias }),
     ];
   },
 
-  rotary: ({ rope, headDim }, length) => new Map([['all', rotaryTable(rope, headDim, length)]]),
+  rotary: ({ turning }) => new Map([['all', turning]]),
 
   embed: (g, frame, params) => embedding(g, params, 'embed_tokens', frame.ids),
 
@@ -126,44 +106,10 @@ export const llama: Architecture<LlamaSettings> = {
     const attended = attend(g, frame, ports, settings, qkv, { scale, rotary: 'all' });
     const h = ports.tap('resid_mid', g.add(x, ports.tap('attn_out', project('o_proj', attended))));
     const m = rmsNorm(g, ports.param, 'post_attention_layernorm', h, settings.epsilon);
-    return ports.tap('resid_post', g.add(h, ports.tap('mlp_out', gatedMlp(g, ports, settings, m))));
+    const mlp = { ...usualMlp, bias: settings.mlpBias };
+    const y = gatedMlp(g, ports.param, settings.activation, m, mlp);
+    return ports.tap('resid_post', g.add(h, ports.tap('mlp_out', y)));
   },
 
   finalNorm: (g, params, { epsilon }, x) => rmsNorm(g, params, 'norm', x, epsilon),
 };
-
-/** Parameters of several maps, as [name, inputs, outputs]. */
-function linears(
-  bias: boolean,
-  ...maps: readonly (readonly [string, number, number])[]
-): Parameter[] {
-  return maps.flatMap(([name, inputs, outputs]) =>
-    linearParameters(name, inputs, outputs, { bias }),
-  );
-}
-
-/** down(act(gate(x)) ⊙ up(x)). Shape: `[tokens, d] → [tokens, d]`. */
-function gatedMlp(g: Builder, ports: Ports, settings: LlamaSettings, x: Value): Value {
-  const map = (name: string, from: Value): Value =>
-    linear(g, ports.param, `mlp.${name}`, from, { bias: settings.mlpBias });
-  const gate = activate(g, settings.activation, map('gate_proj', x));
-  return map('down_proj', g.mul(gate, map('up_proj', x)));
-}
-
-/** `head_dim` if it is written, else the width's equal share, as files before it was written mean. */
-function readHeadDim(config: ConfigReader, width: number, heads: number): number {
-  if (!config.has('head_dim') && width % heads !== 0) {
-    throw config.inconsistent(
-      `${heads} heads do not divide hidden_size ${width}, and there is no head_dim`,
-      'Correct num_attention_heads, or add head_dim.',
-    );
-  }
-  const headDim = config.count('head_dim', width / heads);
-  if (headDim % 2 !== 0) {
-    throw config.inconsistent(
-      `head_dim ${headDim} is odd; rotary positions need pairs`,
-      'Correct head_dim.',
-    );
-  }
-  return headDim;
-}

@@ -10,6 +10,7 @@ import { nearest, UserError } from '../src/base/errors.ts';
 import type { Checkpoint } from '../src/files/checkpoint.ts';
 import { equalTensors } from '../src/files/compare.ts';
 import type { StoredTensor } from '../src/files/safetensors.ts';
+import { blockSiteKinds, modelSiteKinds, type SiteOffer } from '../src/graph/sites.ts';
 import type { Architecture, Parameter, Settings } from './architecture.ts';
 import { architectureFor } from './registry.ts';
 import { ConfigReader } from './settings.ts';
@@ -18,6 +19,8 @@ export interface Model {
   readonly folder: string;
   readonly architecture: Architecture;
   readonly settings: Settings;
+  /** Where this model can be looked at. */
+  readonly sites: SiteOffer;
   /** Canonical name (without the file's prefix) → where it lies. */
   readonly weights: ReadonlyMap<string, StoredTensor>;
   /** Standard deviation that fresh weights of this config would have. */
@@ -43,16 +46,24 @@ export async function openModel(
   const architecture = architectureFor(checkpoint.config['model_type'], where);
   const config = new ConfigReader(checkpoint.config, where);
   const settings = architecture.readSettings(config);
-  const range = config.has('initializer_range') ? config.positive('initializer_range') : 0.02;
+  const rangeKey = ['initializer_range', 'init_std'].find((key) => config.has(key));
+  const range = rangeKey === undefined ? 0.02 : config.positive(rangeKey);
   config.finish(architecture.irrelevantKeys, new Set(ignoredConfigKeys));
   return {
     folder: checkpoint.folder,
     architecture,
     settings,
+    sites: siteOffer(architecture, settings),
     weights: await matchWeights(checkpoint, architecture, settings),
     initialiserRange: range,
     ignoredConfigKeys,
   };
+}
+
+function siteOffer(architecture: Architecture, settings: Settings): SiteOffer {
+  const absent = architecture.absentSites(settings);
+  const kinds = [...blockSiteKinds, ...modelSiteKinds].filter((kind) => absent[kind] === undefined);
+  return { layers: settings.layers, kinds: new Set(kinds), absent };
 }
 
 /** All parameters by their canonical names, head included where it is not tied. */
@@ -63,7 +74,8 @@ export function parametersOf(architecture: Architecture, settings: Settings): Pa
       shape,
     })),
   );
-  const own = settings.isTied ? [] : [{ name: head, shape: [settings.vocabulary, settings.width] }];
+  const headShape = [settings.vocabulary, settings.wordWidth ?? settings.width];
+  const own = settings.isTied ? [] : [{ name: head, shape: headShape }];
   return [...architecture.parameters(settings), ...blocks.flat(), ...own];
 }
 
@@ -73,15 +85,21 @@ async function matchWeights(
   settings: Settings,
 ): Promise<Map<string, StoredTensor>> {
   const prefix = prefixOf(checkpoint, architecture);
+  const headName = headNameOf(checkpoint, architecture);
   const canonical = new Map<string, StoredTensor>();
   for (const tensor of checkpoint.tensors.values()) {
     const isTrunk = prefix !== '' && tensor.name.startsWith(prefix);
-    canonical.set(isTrunk ? tensor.name.slice(prefix.length) : tensor.name, tensor);
+    const name = isTrunk ? tensor.name.slice(prefix.length) : tensor.name;
+    canonical.set(name === headName ? head : name, tensor);
   }
   const weights = new Map<string, StoredTensor>();
   for (const parameter of parametersOf(architecture, settings)) {
     const tensor = canonical.get(parameter.name);
-    if (tensor === undefined) throw missing(parameter, prefix, checkpoint);
+    if (tensor === undefined) {
+      const isHead = parameter.name.startsWith('lm_head.');
+      const name = parameter.name === head ? headName : parameter.name;
+      throw missing(isHead ? name : prefix + name, checkpoint);
+    }
     checkTensor(tensor, parameter);
     weights.set(parameter.name, tensor);
     canonical.delete(parameter.name);
@@ -99,6 +117,11 @@ function prefixOf(checkpoint: Checkpoint, architecture: Architecture): string {
     checkpoint.tensors.has(prefix + architecture.embedding),
   );
   return found ?? architecture.prefixes[0];
+}
+
+/** The name that this file gives the head's matrix. */
+function headNameOf(checkpoint: Checkpoint, { headNames = [head] }: Architecture): string {
+  return headNames.find((name) => checkpoint.tensors.has(name)) ?? headNames[0];
 }
 
 function checkTensor(tensor: StoredTensor, { shape }: Parameter): void {
@@ -134,17 +157,16 @@ async function checkTiedHead(
   if (await equalTensors(stored, embedding)) return;
   throw new UserError(
     'TENSOR_UNEXPECTED',
-    `the head is tied, yet ${head} differs from ${embedding.name}`,
+    `the head is tied, yet ${stored.name} differs from ${embedding.name}`,
     {
       where: stored.file,
       cause: 'Versions of transformers disagree on which of the two they use.',
-      fix: 'Set tie_word_embeddings to false if the head was trained on its own, or remove lm_head.weight.',
+      fix: 'Set tie_word_embeddings to false if the head was trained on its own, or remove the head from the file.',
     },
   );
 }
 
-function missing(parameter: Parameter, prefix: string, checkpoint: Checkpoint): UserError {
-  const name = parameter.name === head ? head : prefix + parameter.name;
+function missing(name: string, checkpoint: Checkpoint): UserError {
   const near = nearest(name, checkpoint.tensors.keys());
   return new UserError('TENSOR_MISSING', `there is no tensor "${name}"`, {
     where: checkpoint.folder,

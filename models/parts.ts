@@ -5,9 +5,22 @@
  * the numbers of query and key heads, hd the width of a head.
  */
 
+import { invariant } from '../src/base/invariant.ts';
+import type { KeyValue } from '../src/graph/attention.ts';
 import type { Builder } from '../src/graph/builder.ts';
 import type { Value } from '../src/graph/onnx.ts';
 import type { Frame, Parameter, Params, Ports, Settings } from './architecture.ts';
+
+/** Why blocks without post-norms have no raw branches. */
+export const noPostNorms = {
+  attn_out_raw: 'No norm stands between attention and the stream: attn_out is the raw output.',
+  mlp_out_raw: 'No norm stands between the MLP and the stream: mlp_out is the raw output.',
+} as const;
+
+/** Why parallel blocks have no middle. */
+export const noMiddle = {
+  resid_mid: 'Attention and MLP read the same stream: nothing stands between them.',
+} as const;
 
 export type Activation = 'silu' | 'gelu' | 'gelu_tanh' | 'relu';
 
@@ -70,6 +83,18 @@ export function rmsNorm(
   return g.rmsNorm(x, g.cast(params(`${name}.weight`), 'float32'), epsilon);
 }
 
+/** The same with a gain that is stored as w and acts as 1 + w. */
+export function offsetRmsNorm(
+  g: Builder,
+  params: Params,
+  name: string,
+  x: Value,
+  epsilon: number,
+): Value {
+  const one = g.constant('one', [1]);
+  return g.rmsNorm(x, g.add(g.cast(params(`${name}.weight`), 'float32'), one), epsilon);
+}
+
 /** Layer norm with `name.weight` and `name.bias`. Shape: `[tokens, d] → [tokens, d]`. */
 export function layerNorm(
   g: Builder,
@@ -82,15 +107,94 @@ export function layerNorm(
   return g.layerNorm(x, weight, g.cast(params(`${name}.bias`), 'float32'), epsilon);
 }
 
+/** `name.weight` and `name.bias` of a layer norm. */
+export function layerNormParameters(name: string, width: number): Parameter[] {
+  return [
+    { name: `${name}.weight`, shape: [width] },
+    { name: `${name}.bias`, shape: [width] },
+  ];
+}
+
+/** Applies a norm to each head by itself. Shape: `[tokens, heads · hd] → [tokens, heads · hd]`. */
+export function byHead(
+  g: Builder,
+  frame: Frame,
+  heads: number,
+  x: Value,
+  norm: (x: Value) => Value,
+): Value {
+  const width = Number(x.shape[1]);
+  const apart = g.reshape(x, g.integers('apart', [-1, width / heads]), [
+    'tokens·heads',
+    width / heads,
+  ]);
+  return g.reshape(norm(apart), frame.byToken, ['tokens', width]);
+}
+
 /** Rows of the table `name.weight`; gathered as stored, then widened. Shape: `[tokens] → [tokens, d]`. */
 export function embedding(g: Builder, params: Params, name: string, ids: Value): Value {
   return g.cast(g.gather(params(`${name}.weight`), ids), 'float32');
+}
+
+/** x · Wᵀ + b with the head's matrix as it is stored. Shape: `[tokens, d] → [tokens, vocabulary]`. */
+export function unembed(g: Builder, x: Value, unembedding: Value, bias?: Value): Value {
+  return g.linear(x, g.cast(unembedding, 'float32'), bias, 'out-in');
+}
+
+/** Parameters of several maps, as [name, inputs, outputs]. */
+export function linears(
+  bias: boolean,
+  ...maps: readonly (readonly [string, number, number])[]
+): Parameter[] {
+  return maps.flatMap(([name, inputs, outputs]) =>
+    linearParameters(name, inputs, outputs, { bias }),
+  );
+}
+
+/** The names of a gated MLP's maps. */
+export interface GatedMlp {
+  readonly gate: string;
+  readonly up: string;
+  readonly down: string;
+  readonly bias: boolean;
+}
+
+/** As most families call them. */
+export const usualMlp: GatedMlp = {
+  gate: 'mlp.gate_proj',
+  up: 'mlp.up_proj',
+  down: 'mlp.down_proj',
+  bias: false,
+};
+
+/** down(act(gate(x)) ⊙ up(x)). Shape: `[tokens, d] → [tokens, d]`. */
+export function gatedMlp(
+  g: Builder,
+  params: Params,
+  activation: Activation,
+  x: Value,
+  { gate, up, down, bias }: GatedMlp = usualMlp,
+): Value {
+  const map = (name: string, from: Value): Value => linear(g, params, name, from, { bias });
+  return map(down, g.mul(activate(g, activation, map(gate, x)), map(up, x)));
+}
+
+export function gatedMlpParameters(
+  width: number,
+  mlpWidth: number,
+  { gate, up, down, bias }: GatedMlp = usualMlp,
+): Parameter[] {
+  return linears(bias, [gate, width, mlpWidth], [up, width, mlpWidth], [down, mlpWidth, width]);
 }
 
 export interface AttendOptions {
   readonly scale: number;
   /** Which of the frame's rotary tables turns queries and keys; undefined for none. */
   readonly rotary?: string;
+  /** How many keys a query sees, its own included; null for all up to it. */
+  readonly window?: number | null;
+  /** c of c · tanh(score / c); null for none. */
+  readonly softCap?: number | null;
 }
 
 /**
@@ -106,23 +210,25 @@ export function attend(
   ports: Ports,
   settings: Settings,
   [q, k, v]: readonly [Value, Value, Value],
-  options: AttendOptions,
+  { scale, rotary, window = null, softCap = null }: AttendOptions,
 ): Value {
-  const table = options.rotary === undefined ? undefined : frame.rotary.get(options.rotary);
-  const byHead = (x: Value, heads: number, turns: boolean): Value => {
+  const table = rotary === undefined ? undefined : frame.rotary.get(rotary);
+  invariant(rotary === undefined || table !== undefined, `the frame has no rotary "${rotary}"`);
+  const apart = (x: Value, heads: number, turns: boolean): Value => {
     const shape = ['batch', 'position', heads * settings.headDim];
     const split = g.reshape(x, frame.byPosition, shape);
-    if (!turns || table === undefined) return split;
-    return g.rotary(split, table.cos, table.sin, frame.positions, heads);
+    return turns && table !== undefined ? g.rotary(split, table, heads) : split;
   };
   const { output, pattern, present } = g.attention(
-    byHead(q, settings.heads, true),
-    byHead(k, settings.keyHeads, true),
-    byHead(v, settings.keyHeads, false),
+    apart(q, settings.heads, true),
+    apart(k, settings.keyHeads, true),
+    apart(v, settings.keyHeads, false),
     {
       queryHeads: settings.heads,
       keyHeads: settings.keyHeads,
-      scale: options.scale,
+      scale,
+      softCap: softCap ?? undefined,
+      mask: window === null ? undefined : windowMask(g, frame, ports.past, window),
       past: ports.past ?? undefined,
       wantsPattern: ports.wantsPattern,
       wantsPresent: ports.keep !== null,
@@ -131,4 +237,31 @@ export function attend(
   if (present !== undefined) ports.keep?.(present);
   if (pattern !== undefined) ports.tap('pattern', pattern);
   return g.reshape(output, frame.byToken, ['tokens', settings.heads * settings.headDim]);
+}
+
+/**
+ * Query q sees keys q − window + 1 … q. Shape: `[batch, 1, position, keys]`.
+ *
+ * Key j of a cache stands at position j: a cache begins at position 0 and has no gaps.
+ */
+function windowMask(g: Builder, frame: Frame, past: KeyValue | null, window: number): Value {
+  const count = (x: Value, axis: number): Value =>
+    g.reshape(g.sizes(x, axis, axis + 1), g.integers('scalar', []), []);
+  const scalar = (name: string, value: number): Value =>
+    g.reshape(g.integers(name, [value]), g.integers('scalar', []), []);
+  const fresh = count(frame.positions, 1);
+  const total = past === null ? fresh : g.add(count(past.key, 2), fresh);
+  const axis = past === null ? 'position' : 'keys';
+  const keys = g.node('Range', [scalar('first', 0), total, scalar('step', 1)], [axis]);
+  const queries = g.unsqueeze(frame.positions, 1, 3);
+  const shape = ['batch', 1, 'position', axis];
+  const before = g.add(queries, g.integers('reach', [-window]));
+  return g.node(
+    'And',
+    [
+      g.node('LessOrEqual', [keys, queries], shape, {}, 'bool'),
+      g.node('Greater', [keys, before], shape, {}, 'bool'),
+    ],
+    shape,
+  );
 }

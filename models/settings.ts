@@ -77,6 +77,29 @@ export class ConfigReader {
     throw this.#invalid(key, value, 'a number above 0');
   }
 
+  /** As many finite numbers > 0 as `length` says. */
+  positives(key: string, length: number): number[] {
+    const value = this.#get(key, undefined);
+    const isRight =
+      Array.isArray(value) &&
+      value.length === length &&
+      value.every((item) => typeof item === 'number' && Number.isFinite(item) && item > 0);
+    if (isRight) return value as number[];
+    throw this.#invalid(key, value, `a list of ${length} numbers above 0`);
+  }
+
+  /** Refuses any value but these, where the key is there at all: another would change the computation. */
+  require(key: string, ...allowed: readonly unknown[]): void {
+    const value = this.raw(key);
+    if (
+      value === undefined ||
+      allowed.some((other) => JSON.stringify(other) === JSON.stringify(value))
+    )
+      return;
+    const known = allowed.map(quoted).join(' or ');
+    throw this.unsupported(key, value, `Only ${known} is built in.`);
+  }
+
   flag(key: string, fallback?: boolean): boolean {
     const value = this.#get(key, fallback);
     if (typeof value === 'boolean') return value;

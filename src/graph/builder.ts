@@ -6,40 +6,18 @@
  */
 
 import { invariant } from '../base/invariant.ts';
-import type {
-  Attribute,
-  Axis,
-  DataType,
-  ExternalData,
-  Graph,
-  GraphNode,
-  Initializer,
-  Value,
+import type { AttentionOptions, AttentionResult, Rotary } from './attention.ts';
+import {
+  dataTypes,
+  type Attribute,
+  type Axis,
+  type DataType,
+  type ExternalData,
+  type Graph,
+  type GraphNode,
+  type Initializer,
+  type Value,
 } from './onnx.ts';
-
-export interface AttentionOptions {
-  readonly queryHeads: number;
-  readonly keyHeads: number;
-  /** Factor on the scores, usually 1/√headDim. */
-  readonly scale: number;
-  /** Keys and values of earlier positions, `[batch, heads, past, headDim]` each. */
-  readonly past?: KeyValue | undefined;
-  readonly wantsPattern: boolean;
-  readonly wantsPresent: boolean;
-}
-
-export interface KeyValue {
-  readonly key: Value;
-  readonly value: Value;
-}
-
-export interface AttentionResult {
-  /** `[batch, position, queryHeads · headDim]` */
-  readonly output: Value;
-  /** Probabilities `[batch, queryHeads, position, keys]`, if wanted. */
-  readonly pattern: Value | undefined;
-  readonly present: KeyValue | undefined;
-}
 
 /** A graph in the making. */
 export class Builder {
@@ -82,9 +60,19 @@ export class Builder {
     return this.#inline(name, 'float32', shape, values);
   }
 
-  integers(name: string, values: readonly number[]): Value {
+  /** A short list of numbers that the equations need. Shape: `[n]`. */
+  constant(
+    label: string,
+    values: readonly number[],
+    dtype: 'float32' | 'float64' = 'float32',
+  ): Value {
+    const data = dtype === 'float32' ? Float32Array.from(values) : Float64Array.from(values);
+    return this.#inline(this.#fresh(label), dtype, [values.length], data);
+  }
+
+  integers(label: string, values: readonly number[]): Value {
     const data = BigInt64Array.from(values, BigInt);
-    return this.#inline(`${this.#prefix}${name}`, 'int64', [values.length], data);
+    return this.#inline(this.#fresh(label), 'int64', [values.length], data);
   }
 
   add(a: Value, b: Value): Value {
@@ -95,23 +83,33 @@ export class Builder {
     return this.#elementwise('Mul', a, b);
   }
 
+  div(a: Value, b: Value): Value {
+    return this.#elementwise('Div', a, b);
+  }
+
   sigmoid(x: Value): Value {
-    return this.#node('Sigmoid', [x], x.shape);
+    return this.node('Sigmoid', [x], x.shape);
   }
 
   relu(x: Value): Value {
-    return this.#node('Relu', [x], x.shape);
+    return this.node('Relu', [x], x.shape);
   }
 
   /** Gaussian error linear unit; `tanh` is the approximation that configs call gelu_new. */
   gelu(x: Value, form: 'none' | 'tanh'): Value {
-    return this.#node('Gelu', [x], x.shape, { approximate: { kind: 'string', value: form } });
+    return this.node('Gelu', [x], x.shape, { approximate: { kind: 'string', value: form } });
   }
 
-  cast(x: Value, dtype: 'float32'): Value {
+  /** c · tanh(x / c): nearly x while |x| is small, never beyond ±c. */
+  softCap(x: Value, cap: number): Value {
+    const limit = this.constant('cap', [cap]);
+    return this.mul(this.node('Tanh', [this.div(x, limit)], x.shape), limit);
+  }
+
+  cast(x: Value, dtype: 'float32' | 'float64' | 'int64'): Value {
     if (x.dtype === dtype) return x;
-    const attributes = { to: { kind: 'int', value: 1 } } as const;
-    return this.#node('Cast', [x], x.shape, attributes, dtype);
+    const attributes = { to: { kind: 'int', value: dataTypes[dtype] } } as const;
+    return this.node('Cast', [x], x.shape, attributes, dtype);
   }
 
   /** y = x · W (+ b), or x · Wᵀ for weights stored [out, in]. Shape: `[tokens, in] → [tokens, out]`. */
@@ -123,43 +121,49 @@ export class Builder {
     );
     const inputs = bias === undefined ? [x, weight] : [x, weight, bias];
     const shape = [x.shape[0], weight.shape[width]];
-    return this.#node('Gemm', inputs, shape, {
+    return this.node('Gemm', inputs, shape, {
       transB: { kind: 'int', value: layout === 'out-in' ? 1 : 0 },
     });
   }
 
   /** Rows of `table` by index along the first axis. Shape: `[v, …], [n] → [n, …]`. */
   gather(table: Value, index: Value): Value {
-    return this.#node('Gather', [table, index], [...index.shape, ...table.shape.slice(1)], {
+    return this.node('Gather', [table, index], [...index.shape, ...table.shape.slice(1)], {
       axis: { kind: 'int', value: 0 },
     });
   }
 
   reshape(x: Value, shape: Value, result: readonly Axis[]): Value {
-    return this.#node('Reshape', [x, shape], result);
+    return this.node('Reshape', [x, shape], result);
   }
 
-  /** Cuts the last axis into equal parts. Shape: `[tokens, n·w] → n × [tokens, w]`. */
-  split(x: Value, parts: number): Value[] {
-    const width = Number(x.shape.at(-1)) / parts;
-    invariant(Number.isInteger(width), `split of [${x.shape.join(', ')}] into ${parts}`);
-    const shape = [...x.shape.slice(0, -1), width];
-    const outputs = Array.from({ length: parts }, () => this.#value('Split', x.dtype, shape));
-    this.#nodes.push({
-      op: 'Split',
-      inputs: [x.name],
-      outputs: outputs.map((output) => output.name),
-      attributes: {
+  /** Cuts the last axis into equal parts, or into parts of these widths. Shape: `[tokens, n·w] → n × [tokens, w]`. */
+  split(x: Value, parts: number | readonly number[]): Value[] {
+    const whole = Number(x.shape.at(-1));
+    const widths =
+      typeof parts === 'number'
+        ? Array.from({ length: parts }, () => whole / parts)
+        : Array.from(parts);
+    invariant(
+      widths.every((width) => Number.isInteger(width)) &&
+        widths.reduce((sum, width) => sum + width, 0) === whole,
+      `split of [${x.shape.join(', ')}] into ${widths.join(', ')}`,
+    );
+    const isEqual = typeof parts === 'number';
+    return this.nodes(
+      'Split',
+      isEqual ? [x] : [x, this.integers('widths', widths)],
+      widths.map((width) => ({ dtype: x.dtype, shape: [...x.shape.slice(0, -1), width] })),
+      {
         axis: { kind: 'int', value: -1 },
-        num_outputs: { kind: 'int', value: parts },
+        ...(isEqual ? { num_outputs: { kind: 'int', value: parts } as const } : {}),
       },
-    });
-    return outputs;
+    );
   }
 
   transpose(x: Value, order: readonly number[]): Value {
     const shape = order.map((axis) => x.shape[axis]);
-    return this.#node('Transpose', [x], shape, { perm: { kind: 'ints', value: order } });
+    return this.node('Transpose', [x], shape, { perm: { kind: 'ints', value: order } });
   }
 
   /** The sizes of `x` along `start … end − 1`, as int64. */
@@ -168,25 +172,33 @@ export class Builder {
       start: { kind: 'int', value: start },
       end: { kind: 'int', value: end },
     } as const;
-    return this.#node('Shape', [x], [end - start], attributes, 'int64');
+    return this.node('Shape', [x], [end - start], attributes, 'int64');
   }
 
   concat(parts: readonly Value[]): Value {
     const length = parts.reduce((sum, part) => sum + Number(part.shape[0]), 0);
-    return this.#node('Concat', parts, [length], { axis: { kind: 'int', value: 0 } });
+    return this.node('Concat', parts, [length], { axis: { kind: 'int', value: 0 } });
+  }
+
+  /** Puts axes of size 1 where the result has them. Shape: `[batch, position] → [batch, 1, position, 1]`. */
+  unsqueeze(x: Value, ...axes: readonly number[]): Value {
+    const shape = [...x.shape];
+    for (const axis of axes) shape.splice(axis, 0, 1);
+    return this.node('Unsqueeze', [x, this.integers('axes', axes)], shape);
   }
 
   /** x / √(mean(x²) + ε) ⊙ w over the last axis. */
   rmsNorm(x: Value, weight: Value, epsilon: number): Value {
-    return this.#node('RMSNormalization', [x, weight], x.shape, {
+    return this.node('RMSNormalization', [x, weight], x.shape, {
       axis: { kind: 'int', value: -1 },
       epsilon: { kind: 'float', value: epsilon },
     });
   }
 
-  /** (x − mean) / √(variance + ε) ⊙ w + b over the last axis, variance biased. */
-  layerNorm(x: Value, weight: Value, bias: Value, epsilon: number): Value {
-    return this.#node('LayerNormalization', [x, weight, bias], x.shape, {
+  /** (x − mean) / √(variance + ε) ⊙ w (+ b) over the last axis, variance biased. */
+  layerNorm(x: Value, weight: Value, bias: Value | undefined, epsilon: number): Value {
+    const inputs = bias === undefined ? [x, weight] : [x, weight, bias];
+    return this.node('LayerNormalization', inputs, x.shape, {
       axis: { kind: 'int', value: -1 },
       epsilon: { kind: 'float', value: epsilon },
     });
@@ -194,22 +206,30 @@ export class Builder {
 
   /**
    * Rotates the first features of each head by position: (x₁, x₂) → (x₁cos − x₂sin, x₂cos + x₁sin)
-   * on their two halves.
+   * on their two halves; the head's other features stay.
    *
    * @param x `[batch, position, heads · headDim]`
-   * @param cos, sin `[positions, rotated / 2]`
+   * @param cos, sin `[rows, rotated / 2]`, or `[batch, position, rotated / 2]` where `rows` is null
    */
-  rotary(x: Value, cos: Value, sin: Value, positions: Value, heads: number): Value {
-    return this.#node('RotaryEmbedding', [x, cos, sin, positions], x.shape, {
-      num_heads: { kind: 'int', value: heads },
-    });
+  rotary(x: Value, { cos, sin, rows }: Rotary, heads: number): Value {
+    const rotated = 2 * Number(cos.shape.at(-1));
+    const isPartial = rotated < Number(x.shape[2]) / heads;
+    return this.node(
+      'RotaryEmbedding',
+      rows === null ? [x, cos, sin] : [x, cos, sin, rows],
+      x.shape,
+      {
+        num_heads: { kind: 'int', value: heads },
+        ...(isPartial ? { rotary_embedding_dim: { kind: 'int', value: rotated } as const } : {}),
+      },
+    );
   }
 
-  /** Causal attention on `[batch, position, heads · headDim]`; key head j serves its share of query heads. */
+  /** Attention, causal unless there is a mask, on `[batch, position, heads · headDim]`; key head j serves its share of query heads. */
   attention(q: Value, k: Value, v: Value, options: AttentionOptions): AttentionResult {
     const [batch, position] = q.shape;
     const headDim = Number(k.shape[2]) / options.keyHeads;
-    const { past, wantsPattern, wantsPresent } = options;
+    const { past, mask, softCap, wantsPattern, wantsPresent } = options;
     const keys = past === undefined ? position : 'keys';
     const cacheShape = [batch, options.keyHeads, keys, headDim];
     const present = wantsPresent
@@ -226,7 +246,8 @@ export class Builder {
       position,
       options.queryHeads * headDim,
     ]);
-    const pastNames = past === undefined ? [] : ['', past.key.name, past.value.name];
+    const inputs = [q, k, v, mask, past?.key, past?.value].map((value) => value?.name ?? '');
+    while (inputs.at(-1) === '') inputs.pop();
     const outputs = [
       output.name,
       present?.key.name ?? '',
@@ -236,13 +257,14 @@ export class Builder {
     while (outputs.at(-1) === '') outputs.pop();
     this.#nodes.push({
       op: 'Attention',
-      inputs: [q.name, k.name, v.name, ...pastNames],
+      inputs,
       outputs,
       attributes: {
-        is_causal: { kind: 'int', value: 1 },
+        is_causal: { kind: 'int', value: mask === undefined ? 1 : 0 },
         q_num_heads: { kind: 'int', value: options.queryHeads },
         kv_num_heads: { kind: 'int', value: options.keyHeads },
         scale: { kind: 'float', value: options.scale },
+        ...(softCap === undefined ? {} : { softcap: { kind: 'float', value: softCap } as const }),
         ...(wantsPattern ? { qk_matmul_output_mode: { kind: 'int', value: 3 } as const } : {}),
       },
     });
@@ -267,35 +289,55 @@ export class Builder {
     };
   }
 
-  #elementwise(op: string, a: Value, b: Value): Value {
-    return this.#node(op, [a, b], broadcast(op, a.shape, b.shape));
-  }
-
-  #node(
+  /** Any operator with one output, for what has no method of its own. */
+  node(
     op: string,
     inputs: readonly Value[],
     shape: readonly Axis[],
     attributes: Readonly<Record<string, Attribute>> = {},
     dtype: DataType = inputs[0].dtype,
   ): Value {
-    const output = this.#value(op, dtype, shape);
-    const names = inputs.map((input) => input.name);
-    this.#nodes.push({ op, inputs: names, outputs: [output.name], attributes });
-    return output;
+    return this.nodes(op, inputs, [{ dtype, shape }], attributes)[0];
+  }
+
+  /** Any operator with these outputs. */
+  nodes(
+    op: string,
+    inputs: readonly Value[],
+    results: readonly Omit<Value, 'name'>[],
+    attributes: Readonly<Record<string, Attribute>> = {},
+  ): Value[] {
+    const outputs = results.map(({ dtype, shape }) => this.#value(op, dtype, shape));
+    this.#nodes.push({
+      op,
+      inputs: inputs.map(({ name }) => name),
+      outputs: outputs.map(({ name }) => name),
+      attributes,
+    });
+    return outputs;
+  }
+
+  #elementwise(op: string, a: Value, b: Value): Value {
+    return this.node(op, [a, b], broadcast(op, a.shape, b.shape));
   }
 
   #value(label: string, dtype: DataType, shape: readonly Axis[]): Value {
-    const stem = `${this.#prefix}${label}`;
+    return { name: this.#claim(this.#fresh(label)), dtype, shape };
+  }
+
+  /** The label under this scope, with a number behind it if that name is taken. */
+  #fresh(label: string): string {
+    const stem = this.#prefix + label;
     let name = stem;
     for (let i = 1; this.#names.has(name); i++) name = `${stem}_${i}`;
-    return { name: this.#claim(name), dtype, shape };
+    return name;
   }
 
   #inline(
     name: string,
     dtype: DataType,
     shape: readonly number[],
-    data: Float32Array | BigInt64Array,
+    data: Float32Array | Float64Array | BigInt64Array,
   ): Value {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     const tensor = {

@@ -114,6 +114,7 @@ async function runGolden(
         data: BigInt64Array.from({ length: batch * length }, (_, i) => BigInt(i % length)),
         shape,
       },
+      lengths: { data: BigInt64Array.from(lengths, BigInt), shape: [batch] },
       rows: { data: BigInt64Array.from(rows, BigInt), shape: [rows.length] },
     });
   } finally {

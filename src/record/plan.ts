@@ -123,11 +123,6 @@ async function planCheckpoints(request: ExtractRequest): Promise<PlannedCheckpoi
     const files = await openCheckpoint(folder);
     const model = await openModel(files, { ignoredConfigKeys });
     const { architecture, settings } = model;
-    const offer = {
-      layers: settings.layers,
-      kinds: architecture.sites,
-      absent: architecture.absentSites,
-    };
     planned.push({
       record: {
         name,
@@ -141,7 +136,7 @@ async function planCheckpoints(request: ExtractRequest): Promise<PlannedCheckpoi
       },
       model,
       bind: twinSeed === undefined ? fromCheckpoint(model) : untrainedTwin(model, twinSeed),
-      sites: selectSites(request.sites, offer),
+      sites: selectSites(request.sites, model.sites),
     });
   }
   return planned;

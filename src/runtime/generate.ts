@@ -53,6 +53,7 @@ export async function greedy(
       const { logits } = await session.run({
         input_ids: { data: BigInt64Array.from(sequence, BigInt), shape },
         position_ids: { data: BigInt64Array.from(sequence, (_, t) => BigInt(t)), shape },
+        lengths: { data: BigInt64Array.of(BigInt(sequence.length)), shape: [1] },
         rows: { data: BigInt64Array.of(BigInt(sequence.length - 1)), shape: [1] },
       });
       const next = indexOfLargest(logits.data);

@@ -9,9 +9,9 @@ import { checked } from '../../src/graph/legal.ts';
 import type { Value } from '../../src/graph/onnx.ts';
 import { parseSite, siteKey } from '../../src/graph/sites.ts';
 import { openSession, type Feed } from '../../src/runtime/session.ts';
-import type { Frame, Ports } from '../../models/architecture.ts';
+import type { Ports } from '../../models/architecture.ts';
 import { fromCheckpoint, untrainedTwin } from '../../models/bindings.ts';
-import { composeModel } from '../../models/compose.ts';
+import { composeModel, frameOf } from '../../models/compose.ts';
 import type { Model } from '../../models/model.ts';
 import {
   allSites,
@@ -267,7 +267,7 @@ async function runBlock(model: Model, layer: number, context: number, piece: Pie
   const { architecture, settings } = model;
   const { headDim, keyHeads, width } = settings;
   const g = new Builder('block');
-  const frame = frameOf(g, model, context);
+  const frame = frameOf(g, model.architecture, model.settings, context);
   const hidden = g.input('hidden', 'float32', ['tokens', width]);
   const cache = ['batch', keyHeads, 'past', headDim];
   const past =
@@ -312,30 +312,4 @@ async function runBlock(model: Model, layer: number, context: number, piece: Pie
   } finally {
     await session.close();
   }
-}
-
-/** The frame that blocks read, for one prompt. */
-function frameOf(g: Builder, { architecture, settings }: Model, context: number): Frame {
-  const ids = g.input('input_ids', 'int64', ['batch', 'position']);
-  const positions = g.input('position_ids', 'int64', ['batch', 'position']);
-  const rest = g.integers('rest', [-1]);
-  const flatIds = g.reshape(ids, rest, ['tokens']);
-  const tables = [...architecture.rotary(settings, context)].map(
-    ([name, { half, cos, sin }]) =>
-      [
-        name,
-        {
-          cos: g.floats(`${name}.cos`, [context, half], cos),
-          sin: g.floats(`${name}.sin`, [context, half], sin),
-        },
-      ] as const,
-  );
-  return {
-    ids: flatIds,
-    positions,
-    flatPositions: g.reshape(positions, rest, ['tokens']),
-    byPosition: g.concat([g.sizes(ids, 0, 2), rest]),
-    byToken: g.concat([g.sizes(flatIds, 0, 1), rest]),
-    rotary: new Map(tables),
-  };
 }

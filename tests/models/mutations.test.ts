@@ -193,11 +193,11 @@ function tying(model: Model): Model {
 
 function withoutPositions(model: Model): Model {
   const { architecture } = model;
-  const changed = changingBlock(model, (_g, frame, ports, layer) => [
-    { ...frame, rotary: new Map() },
-    ports,
-    layer,
-  ]);
+  const changed = changingBlock(model, (g, frame, ports, layer) => {
+    const rows = g.mul(frame.positions, g.integers('zero', [0]));
+    const rotary = [...frame.rotary].map(([name, tables]) => [name, { ...tables, rows }] as const);
+    return [{ ...frame, rotary: new Map(rotary) }, ports, layer];
+  });
   return {
     ...changed,
     architecture: {

@@ -8,7 +8,6 @@ import { formatBytes, formatCount, plural } from '../../base/units.ts';
 import { openCheckpoint, type Checkpoint } from '../../files/checkpoint.ts';
 import { scanWeights } from '../../files/scan.ts';
 import { printGraph } from '../../graph/print.ts';
-import { blockSiteKinds, modelSiteKinds } from '../../graph/sites.ts';
 import { openTokenizer } from '../../text/tokenizer.ts';
 import { predictPeakBytes } from '../../runtime/budget.ts';
 import { answer, type Io } from '../io.ts';
@@ -91,7 +90,8 @@ interface Facts {
 /** Tokens in a batch and longest prompt for which the need of memory is told. */
 const usualBatch = { batchTokens: 1024, longest: 128 };
 
-function factsOf({ folder, architecture, settings, weights, ignoredConfigKeys }: Model): Facts {
+function factsOf(model: Model): Facts {
+  const { folder, architecture, settings, sites, weights, ignoredConfigKeys } = model;
   const sizes = parametersOf(architecture, settings).map(({ shape }) =>
     shape.reduce((size, axis) => size * axis, 1),
   );
@@ -123,8 +123,8 @@ function factsOf({ folder, architecture, settings, weights, ignoredConfigKeys }:
       heads: settings.heads,
       fetched: usualBatch.batchTokens * settings.width,
     }),
-    sites: [...blockSiteKinds, ...modelSiteKinds].filter((kind) => architecture.sites.has(kind)),
-    absent_sites: architecture.absentSites,
+    sites: [...sites.kinds],
+    absent_sites: sites.absent,
     ignored_config_keys: ignoredConfigKeys,
   };
 }

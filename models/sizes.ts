@@ -1,0 +1,90 @@
+/** Sizes and lists that several families read from config.json in the same way, each with its traps. */
+
+import type { ConfigReader } from './settings.ts';
+
+/** Attention heads, and how many of them are key/value heads. */
+export interface Heads {
+  readonly heads: number;
+  readonly keyHeads: number;
+}
+
+/**
+ * Reads `num_attention_heads` and `num_key_value_heads`.
+ *
+ * @param absent What a missing `num_key_value_heads` means: as many as heads, or, where versions of
+ *   transformers fill in a fixed number, nothing that could be trusted.
+ */
+export function readHeads(config: ConfigReader, absent: 'as heads' | 'refused'): Heads {
+  const heads = config.count('num_attention_heads');
+  const keyHeads = config.count('num_key_value_heads', absent === 'as heads' ? heads : undefined);
+  if (heads % keyHeads === 0) return { heads, keyHeads };
+  throw config.inconsistent(
+    `${keyHeads} key/value heads do not divide ${heads} attention heads`,
+    'Correct num_key_value_heads or num_attention_heads.',
+  );
+}
+
+/**
+ * `head_dim` if it is written, else what its absence means in the family: a number of its own, or
+ * the width's equal share.
+ */
+export function readHeadDim(
+  config: ConfigReader,
+  width: number,
+  heads: number,
+  fallback?: number,
+): number {
+  if (fallback !== undefined) return config.count('head_dim', fallback);
+  const given = config.raw('head_dim') ?? null;
+  return given === null ? equalShare(config, width, heads) : config.count('head_dim');
+}
+
+/** The width of a head where heads share the stream's width. */
+export function equalShare(config: ConfigReader, width: number, heads: number): number {
+  if (width % heads === 0) return width / heads;
+  throw config.inconsistent(
+    `${heads} heads do not divide the width ${width}`,
+    'Correct the number of heads or the width.',
+  );
+}
+
+/** A window as configs write it: null or absent is none. */
+export function readWindow(config: ConfigReader, key = 'sliding_window'): number | null {
+  return (config.raw(key) ?? null) === null ? null : config.count(key);
+}
+
+/** A number above 0, or null where the key is null or absent. */
+export function readOptional(config: ConfigReader, key: string): number | null {
+  return (config.raw(key) ?? null) === null ? null : config.positive(key);
+}
+
+const layerTypes = { full_attention: false, sliding_attention: true } as const;
+
+/**
+ * Which layers see only a window: `layer_types` if it is there, else what its absence means.
+ *
+ * @param usual Whether layer i slides in a file without `layer_types`.
+ */
+export function readSliding(
+  config: ConfigReader,
+  layers: number,
+  usual: (layer: number) => boolean,
+): readonly boolean[] {
+  const types = config.raw('layer_types') ?? null;
+  if (types === null) return Array.from({ length: layers }, (_, layer) => usual(layer));
+  if (!Array.isArray(types) || types.length !== layers) {
+    throw config.inconsistent(
+      `layer_types does not name a type for each of ${layers} layers`,
+      'Correct layer_types or num_hidden_layers.',
+    );
+  }
+  return types.map((type: unknown) => {
+    if (typeof type === 'string' && Object.hasOwn(layerTypes, type))
+      return layerTypes[type as keyof typeof layerTypes];
+    throw config.unsupported(
+      'layer_types',
+      type,
+      `Known are ${Object.keys(layerTypes).join(', ')}.`,
+    );
+  });
+}
