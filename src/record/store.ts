@@ -31,6 +31,8 @@ export interface ActivationFile {
 export interface RunState {
   readonly manifest: Manifest | null;
   readonly unfinished: RunIdentity | null;
+  /** Whether a process was killed after its manifest was in place and before it had cleared up. */
+  readonly hasLeftovers: boolean;
 }
 
 const partial = '.partial';
@@ -44,14 +46,32 @@ export async function readRunState(folder: string): Promise<RunState> {
   const manifest = names.includes('manifest.json')
     ? parseManifest(await readFile(join(folder, 'manifest.json'), 'utf8'), folder)
     : null;
-  const unfinished = names.includes(partial) ? await readIdentity(folder) : null;
+  const growing = names.includes(partial) ? await readIdentity(folder) : null;
+  const hasLeftovers =
+    manifest !== null && names.includes(partial) && (growing === null || holds(manifest, growing));
+  const unfinished = hasLeftovers ? null : growing;
   if (manifest === null && !names.includes(partial) && names.length > 0) {
     throw new UserError('USAGE', 'the folder is not empty and holds no run', {
       where: folder,
       fix: 'Choose another folder for --out.',
     });
   }
-  return { manifest, unfinished };
+  return { manifest, unfinished, hasLeftovers };
+}
+
+/** True if all that the identity was to give is in the manifest. */
+function holds(manifest: Manifest, { checkpoints }: RunIdentity): boolean {
+  return checkpoints.every(({ name, sha256, twin_seed: seed, sites }) => {
+    const record = manifest.checkpoints.find((checkpoint) => checkpoint.name === name);
+    if (record?.sha256 !== sha256 || record.twin_seed !== seed) return false;
+    return sites.every((site) => Object.hasOwn(record.files, site));
+  });
+}
+
+/** Removes what a killed process left beside a finished run. @throws {UserError} `RUN_BUSY` if it lives. */
+export async function clearLeftovers(folder: string): Promise<void> {
+  await takeLock(join(folder, partial, 'lock'));
+  await rm(join(folder, partial), { recursive: true, force: true });
 }
 
 async function readIdentity(folder: string): Promise<RunIdentity | null> {
@@ -130,6 +150,9 @@ export class RunWriter {
       await rm(journal, { force: true });
       for (const { path, layout } of layouts) await layOut(path, layout);
       await syncFolder(growing);
+    } else {
+      // A torn last line would swallow the number that is appended next.
+      await writeFileAtomic(journal, `${done}\n`);
     }
     return new CheckpointWriter(layouts, journal, done, this.#store);
   }
@@ -146,6 +169,12 @@ export class RunWriter {
     await copyFile(prompts, join(growing, 'prompts.jsonl')).catch((error: unknown) => {
       throw explainFileError(error, prompts, 'PROMPTS_INVALID');
     });
+    if ((await sha256OfFile(join(growing, 'prompts.jsonl'))) !== complete.prompts.sha256) {
+      throw new UserError('PROMPTS_INVALID', 'the prompt set changed while the run was made', {
+        where: prompts,
+        fix: 'Put back the prompts that the run began with and give the same command again.',
+      });
+    }
     await writeFileAtomic(join(growing, 'rows.jsonl'), rows);
     await writeFileAtomic(join(growing, 'manifest.json'), `${JSON.stringify(complete, null, 1)}\n`);
     for (const name of ['prompts.jsonl', 'rows.jsonl', 'manifest.json']) {
@@ -289,7 +318,8 @@ async function isLaidOut({ path, layout }: LaidOut): Promise<boolean> {
 async function readJournal(path: string): Promise<number> {
   const text = await readFile(path, 'utf8').catch(() => '');
   const lines = text.split('\n').slice(0, -1);
-  return Number(lines.at(-1) ?? 0);
+  const last = lines.at(-1) ?? '';
+  return /^\d+$/.test(last) ? Number(last) : 0;
 }
 
 function writeFully(fd: number, bytes: Uint8Array, start: number | null, path: string): void {
