@@ -28,7 +28,9 @@ export const plotKeys: readonly (readonly [string, string])[] = [
 export function isShortcut(event: KeyboardEvent): boolean {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return false;
   const target = event.target instanceof Element ? event.target : null;
-  if (target?.closest('input, select, textarea, [contenteditable], dialog') != null) {
+  // A dialog closes on Escape by itself.
+  if (target?.closest('dialog') != null) return false;
+  if (target?.closest('input, select, textarea, [contenteditable]') != null) {
     return event.key === 'Escape';
   }
   // Space presses the button that has the focus.

@@ -20,7 +20,9 @@ import { listPage, problemPage } from './views/states.ts';
 import { Store, decodeAddress, encodeAddress } from './state.ts';
 
 const app = document.querySelector('#app') ?? document.body;
+/** How often the server is asked whether it lives: seldom, and often once it is gone. */
 const heartbeatMs = 10_000;
+const retryMs = 1_500;
 const { state, ignored } = decodeAddress(location.pathname, location.search);
 const store = new Store(state, history);
 let page: Page | null = null;
@@ -34,7 +36,7 @@ addEventListener('popstate', () => {
 });
 
 await open(ignored);
-setInterval(() => void watch(), heartbeatMs);
+void watch();
 
 /** Shows what the address names; `notes` is what could not be read of it. */
 async function open(notes: readonly string[] = []): Promise<void> {
@@ -75,8 +77,13 @@ function openRun(run: string, signed: SignedReport, note: string): Page {
 
 /** Notices when the server goes and when it is back. */
 async function watch(): Promise<void> {
-  if (document.hidden || page === null) return;
-  page.setAlive(await isAlive());
+  for (let asked = Date.now(); ;) {
+    await new Promise((resolve) => window.setTimeout(resolve, retryMs));
+    const isDue = page?.isGone === true || Date.now() - asked >= heartbeatMs;
+    if (page === null || document.hidden || !isDue) continue;
+    asked = Date.now();
+    page.setAlive(await isAlive());
+  }
 }
 
 function isAbsent(error: unknown): boolean {

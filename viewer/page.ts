@@ -117,10 +117,14 @@ export class Page {
     else this.#plane.refuse(problem);
   }
 
+  /** Whether the server was gone when it was last asked. */
+  get isGone(): boolean {
+    return this.#banner.childNodes.length > 0;
+  }
+
   /** Shows or takes away the banner of a server that is gone. */
   setAlive(isAlive: boolean): void {
-    const wasGone = this.#banner.childNodes.length > 0;
-    if (isAlive === !wasGone) return;
+    if (isAlive === !this.isGone) return;
     if (!isAlive) {
       this.#stop();
       this.#banner.replaceChildren(
@@ -195,6 +199,8 @@ export class Page {
 
   #update(): void {
     const { state } = this.#store;
+    // Tells whoever waits, such as a test, that the picture is not yet that of the address.
+    delete this.element.dataset['settled'];
     const { scene, missing } = resolve(this.#signed.report, state);
     if (missing.length > 0) this.notice(`This report does not have: ${missing.join(', ')}.`);
     document.documentElement.dataset['theme'] = state.theme;
@@ -225,6 +231,7 @@ export class Page {
     const { projection, state } = scene;
     if (projection === null) {
       this.#plane.update(scene, null, palette);
+      this.element.dataset['settled'] = encodeAddress(state);
       return;
     }
     this.#plane.update(scene, null, palette);

@@ -32,8 +32,8 @@ export const light: Palette = {
 export const dark: Palette = {
   ink: '#e9ebee',
   muted: '#a0a8b3',
-  grid: '#2b313a',
-  ground: '#161a20',
+  grid: '#272d35',
+  ground: '#0f1216',
   band: '#8b93a0',
   accent: '#9db6ff',
   neutral: '#8b94a0',

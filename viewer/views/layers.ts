@@ -34,7 +34,7 @@ interface Scales {
 
 /** Where the plot's scales lie, for pointer and drawing alike. */
 export function curveScales(plot: CurvePlot, { width, height }: Size): Scales {
-  const margins = { top: 26, right: width < 520 ? 88 : 132, bottom: 42, left: 44 };
+  const margins = { top: 26, right: width < 520 ? 98 : 132, bottom: 42, left: 44 };
   const inner = {
     width: Math.max(40, width - margins.left - margins.right),
     height: height - margins.top - margins.bottom,

@@ -51,6 +51,10 @@ export class PlaneView {
   #cursor: number | null = null;
   /** The one text that the veil is lifted from. */
   #revealed: { readonly prompt: number; readonly text: string } | null = null;
+  readonly #reading = element('p', { class: 'reading' });
+  readonly #veilSlot = element('div');
+  /** What the veil was drawn for. */
+  #veiled = '';
   /** Held down to look at the rows as they were before. */
   #isBefore = false;
 
@@ -270,18 +274,19 @@ export class PlaneView {
   #readOut(): void {
     const pinned = this.#scene?.state.row ?? null;
     const row = this.#cursor ?? pinned;
-    if (this.#plot === null || row === null || row >= this.#plot.isShown.length) {
-      const hint = 'Point at a row, or use the arrow keys in the plot; click or Enter pins it.';
-      this.frame.readout.replaceChildren(element('p', { class: 'reading quiet' }, hint));
-      return;
+    const isRow = this.#plot !== null && row !== null && row < this.#plot.isShown.length;
+    const hint = 'Point at a row, or use the arrow keys in the plot; click or Enter pins it.';
+    this.#reading.textContent = isRow ? this.#rowWords(row).join(' · ') : hint;
+    const rows = this.#data?.rows ?? null;
+    const isPinned = rows !== null && pinned !== null && pinned < rows.ids.length;
+    const key = isPinned ? `${pinned} ${rows.position} ${this.#revealed?.prompt}` : '';
+    if (key !== this.#veiled) {
+      this.#veiled = key;
+      // Only when it changes: a button that is made anew under the pointer takes no click.
+      this.#veilSlot.replaceChildren(...(isPinned ? [this.#veil(pinned, rows)] : []));
     }
-    const nodes: HTMLElement[] = [
-      element('p', { class: 'reading' }, this.#rowWords(row).join(' · ')),
-    ];
-    if (pinned !== null && this.#data !== null && pinned < this.#data.rows.ids.length) {
-      nodes.push(this.#veil(pinned, this.#data.rows));
-    }
-    this.frame.readout.replaceChildren(...nodes);
+    if (!this.#reading.isConnected)
+      this.frame.readout.replaceChildren(this.#reading, this.#veilSlot);
   }
 
   #veil(row: number, rows: RowColumns): HTMLElement {
