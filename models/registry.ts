@@ -4,10 +4,16 @@ import { nearest, UserError } from '../src/base/errors.ts';
 import type { Architecture } from './architecture.ts';
 import { gpt2 } from './gpt2.ts';
 import { llama } from './llama.ts';
+import { mistral } from './mistral.ts';
+import { qwen2 } from './qwen2.ts';
+import { qwen3 } from './qwen3.ts';
 
 export const architectures: ReadonlyMap<string, Architecture> = new Map<string, Architecture>([
   [gpt2.family, gpt2],
   [llama.family, llama],
+  [mistral.family, mistral],
+  [qwen2.family, qwen2],
+  [qwen3.family, qwen3],
 ]);
 
 /**

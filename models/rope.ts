@@ -182,7 +182,7 @@ function readScaling(
         trained: trained(),
       };
     }
-    case 'longrope': {
+    default: {
       const reach = trained();
       const factor = reader.positive('factor', context / reach);
       return {

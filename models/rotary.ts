@@ -86,7 +86,7 @@ export function frequencies(rope: Rope, width: number, length: number): number[]
         return blended(frequency, rope.factor, llama3Share(rope, frequency));
       case 'yarn':
         return blended(frequency, rope.factor, yarnShare(rope, rope.theta, width, i));
-      case 'longrope':
+      default:
         return frequency / (length > rope.trained ? rope.long : rope.short)[i];
     }
   });

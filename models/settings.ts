@@ -63,11 +63,11 @@ export class ConfigReader {
     return this.#config[key];
   }
 
-  /** A whole number ≥ 1. */
-  count(key: string, fallback?: number): number {
+  /** A whole number of at least `least`. */
+  count(key: string, fallback?: number, least = 1): number {
     const value = this.#get(key, fallback);
-    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 1) return value;
-    throw this.#invalid(key, value, 'a whole number of at least 1');
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= least) return value;
+    throw this.#invalid(key, value, `a whole number of at least ${least}`);
   }
 
   /** A finite number > 0. */
@@ -80,11 +80,12 @@ export class ConfigReader {
   /** As many finite numbers > 0 as `length` says. */
   positives(key: string, length: number): number[] {
     const value = this.#get(key, undefined);
-    const isRight =
-      Array.isArray(value) &&
-      value.length === length &&
-      value.every((item) => typeof item === 'number' && Number.isFinite(item) && item > 0);
-    if (isRight) return value as number[];
+    const numbers = (Array.isArray(value) ? value : []).filter(
+      (item): item is number => typeof item === 'number' && Number.isFinite(item) && item > 0,
+    );
+    if (Array.isArray(value) && value.length === length && numbers.length === length) {
+      return numbers;
+    }
     throw this.#invalid(key, value, `a list of ${length} numbers above 0`);
   }
 

@@ -58,7 +58,11 @@ export function readOptional(config: ConfigReader, key: string): number | null {
   return (config.raw(key) ?? null) === null ? null : config.positive(key);
 }
 
-const layerTypes = { full_attention: false, sliding_attention: true } as const;
+/** Whether a layer of this type sees only a window. */
+const layerTypes: ReadonlyMap<unknown, boolean> = new Map([
+  ['full_attention', false],
+  ['sliding_attention', true],
+]);
 
 /**
  * Which layers see only a window: `layer_types` if it is there, else what its absence means.
@@ -79,12 +83,46 @@ export function readSliding(
     );
   }
   return types.map((type: unknown) => {
-    if (typeof type === 'string' && Object.hasOwn(layerTypes, type))
-      return layerTypes[type as keyof typeof layerTypes];
-    throw config.unsupported(
-      'layer_types',
-      type,
-      `Known are ${Object.keys(layerTypes).join(', ')}.`,
-    );
+    const slides = layerTypes.get(type);
+    if (slides !== undefined) return slides;
+    const known = [...layerTypes.keys()].join(', ');
+    throw config.unsupported('layer_types', type, `Known are ${known}.`);
   });
+}
+
+/**
+ * Windows of each layer as Qwen writes them: `sliding_window` acts only if `use_sliding_window` says
+ * so, and then, without `layer_types`, from layer `max_window_layers` on.
+ */
+export function readSwitchedWindows(
+  config: ConfigReader,
+  layers: number,
+): readonly (number | null)[] {
+  const isOn = config.flag('use_sliding_window', false);
+  const window = readWindow(config);
+  const first = config.count('max_window_layers', 28, 0);
+  const sliding = readSliding(config, layers, (layer) => isOn && layer >= first);
+  if (sliding.includes(true) && (!isOn || window === null)) {
+    throw config.inconsistent(
+      'layers slide, but use_sliding_window and sliding_window give no window',
+      'Correct layer_types, use_sliding_window or sliding_window.',
+    );
+  }
+  return sliding.map((slides) => (slides ? window : null));
+}
+
+/**
+ * Accepts `auto_map` where it names the classes of the family itself, which files carry from before
+ * transformers knew it. That code is never run; the equation here is the one it became.
+ */
+export function acceptOwnCode(config: ConfigReader, modules: RegExp): void {
+  const map = config.raw('auto_map') ?? {};
+  for (const [role, code] of Object.entries(map)) {
+    if (role === 'AutoTokenizer' || (typeof code === 'string' && modules.test(code))) continue;
+    throw config.unsupported(
+      'auto_map',
+      code,
+      'Remote code is never run: use a checkpoint in the layout of a family that is built in.',
+    );
+  }
 }
