@@ -29,6 +29,11 @@ export function button(
   return node;
 }
 
+/** Whether a hand moved the pointer; a browser also says so when the page moves under it. */
+export function isMoved({ movementX, movementY }: PointerEvent): boolean {
+  return movementX !== 0 || movementY !== 0;
+}
+
 /** A labelled choice; `options` are [value, words]. */
 export function choice(
   label: string,

@@ -4,7 +4,7 @@
 
 import { pointer, select } from 'd3';
 import type { Report } from '../../src/contract/report.ts';
-import { button, element } from '../dom.ts';
+import { button, element, isMoved } from '../dom.ts';
 import { count, fixed, withInterval } from '../format.ts';
 import type { Table } from '../format.ts';
 import type { Question, Scene } from '../model.ts';
@@ -30,6 +30,8 @@ export class CurveView {
   #scene: Scene | null = null;
   #palette: Palette = light;
   #cursor: CurvePlot['cursor'] = null;
+  /** Whether the cursor was moved by keys last: then a pointer that lies still does not take it. */
+  #isByKey = false;
   /** What the gallery was drawn from, so that moving a cursor does not draw it again. */
   #gallery = '';
 
@@ -89,12 +91,15 @@ export class CurveView {
   #listen(): void {
     const plot = select(this.frame.plot);
     plot.on('pointermove', (event: PointerEvent) => {
+      if (!isMoved(event)) return;
+      this.#isByKey = false;
       const layer = this.#layerAt(event);
       if (layer === null || layer === this.#cursor?.layer) return;
       this.#cursor = { layer, series: this.#cursor?.series ?? -1 };
       this.draw();
     });
     plot.on('pointerleave', () => {
+      if (this.#isByKey) return;
       this.#cursor = null;
       this.draw();
     });
@@ -107,7 +112,9 @@ export class CurveView {
       this.draw();
     });
     plot.on('keydown', (event: KeyboardEvent) => {
-      if (this.#key(event.key)) event.preventDefault();
+      if (!this.#key(event.key)) return;
+      this.#isByKey = true;
+      event.preventDefault();
     });
   }
 

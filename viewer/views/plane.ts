@@ -8,7 +8,7 @@ import type { Problem, RowColumns } from '../../src/contract/api.ts';
 import type { Projection } from '../../src/contract/report.ts';
 import { fetchPrompt } from '../client.ts';
 import type { Plane } from '../client.ts';
-import { button, element } from '../dom.ts';
+import { button, element, isMoved } from '../dom.ts';
 import { count, fixed, percent, visible } from '../format.ts';
 import type { Table } from '../format.ts';
 import type { Scene } from '../model.ts';
@@ -49,6 +49,8 @@ export class PlaneView {
   #plot: ShiftPlot | null = null;
   #raster: Raster | null = null;
   #cursor: number | null = null;
+  /** Whether the cursor was moved by keys last: then a pointer that lies still does not take it. */
+  #isByKey = false;
   /** The one text that the veil is lifted from. */
   #revealed: { readonly prompt: number; readonly text: string } | null = null;
   readonly #reading = element('p', { class: 'reading' });
@@ -198,15 +200,23 @@ export class PlaneView {
 
   #listen(): void {
     const plot = select(this.frame.plot);
-    plot.on('pointermove', (event: PointerEvent) => this.#moveTo(this.#rowAt(event)));
-    plot.on('pointerleave', () => this.#moveTo(null));
+    plot.on('pointermove', (event: PointerEvent) => {
+      if (!isMoved(event)) return;
+      this.#isByKey = false;
+      this.#moveTo(this.#rowAt(event));
+    });
+    plot.on('pointerleave', () => {
+      if (!this.#isByKey) this.#moveTo(null);
+    });
     plot.on('blur', () => this.#moveTo(null));
     plot.on('click', (event: PointerEvent) => {
       const row = this.#rowAt(event);
       this.#act({ row: row === this.#scene?.state.row ? null : row });
     });
     plot.on('keydown', (event: KeyboardEvent) => {
-      if (this.#key(event.key)) event.preventDefault();
+      if (!this.#key(event.key)) return;
+      this.#isByKey = true;
+      event.preventDefault();
     });
   }
 
