@@ -10,7 +10,7 @@
 
 import type { ConfigReader } from './settings.ts';
 
-/** Frequencies are θ^(−2i/width), i = 0 … width/2 − 1, scaled as the kind says. */
+/** Frequencies are θ^(−2i/width), i = 0 …, scaled as the kind says. */
 export type Rope = { readonly theta: number } & (
   | { readonly kind: 'default' }
   | { readonly kind: 'linear'; readonly factor: number }
@@ -62,8 +62,16 @@ export interface LongRope {
 /** How the queries and keys of some layers turn. */
 export interface Turning {
   readonly rope: Rope;
-  /** How many features of a head turn, the first ones; even. */
+  /**
+   * How many features of a head turn, the first ones; frequencies are θ^(−2i/width). Features turn in
+   * pairs: of an odd width one feature more turns, which is how transformers rounds.
+   */
   readonly width: number;
+}
+
+/** Pairs of features that turn. */
+export function pairsOf(width: number): number {
+  return Math.ceil(width / 2);
 }
 
 export interface RopeOptions {
@@ -113,7 +121,7 @@ export function readTurning(config: ConfigReader, options: RopeOptions): Turning
     );
   }
   const theta = agreed(config, 'rope_theta', thetas) ?? options.theta ?? 10_000;
-  const width = evenWidth(config, headDim, part);
+  const width = turningWidth(config, headDim, part);
   return { rope: readKind(config, reader, theta, { context: options.context, width }), width };
 }
 
@@ -187,8 +195,8 @@ function readScaling(
       const factor = reader.positive('factor', context / reach);
       return {
         kind,
-        short: reader.positives('short_factor', width / 2),
-        long: reader.positives('long_factor', width / 2),
+        short: reader.positives('short_factor', pairsOf(width)),
+        long: reader.positives('long_factor', pairsOf(width)),
         gain: reader.positive(
           'attention_factor',
           factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(reach)),
@@ -213,11 +221,11 @@ export function reachOf({ rope }: Turning, context: number): number {
   return Math.max(context, Math.floor(rope.trained * rope.factor));
 }
 
-function evenWidth(config: ConfigReader, headDim: number, share: number): number {
+function turningWidth(config: ConfigReader, headDim: number, share: number): number {
   const width = Math.trunc(headDim * share);
-  if (width >= 2 && width % 2 === 0) return width;
+  if (width >= 2 && 2 * pairsOf(width) <= headDim) return width;
   throw config.inconsistent(
-    `rotary positions turn ${width} features of a head; they need pairs`,
+    `rotary positions turn ${width} of ${headDim} features of a head; they need pairs`,
     'Correct head_dim or partial_rotary_factor.',
   );
 }

@@ -9,7 +9,7 @@
 import type { Rotary } from '../src/graph/attention.ts';
 import type { Builder } from '../src/graph/builder.ts';
 import type { Value } from '../src/graph/onnx.ts';
-import type { Dynamic, Llama3, Rope, Turning, Yarn } from './rope.ts';
+import { pairsOf, type Dynamic, type Llama3, type Rope, type Turning, type Yarn } from './rope.ts';
 
 /** What a graph knows of its tokens. */
 export interface Tokens {
@@ -51,7 +51,7 @@ function tables(
   rows: number,
   lengths: readonly number[],
 ): { cos: Value; sin: Value } {
-  const half = width / 2;
+  const half = pairsOf(width);
   const gain = 'gain' in rope ? rope.gain : 1;
   const cos = new Float32Array(lengths.length * rows * half);
   const sin = new Float32Array(cos.length);
@@ -71,9 +71,9 @@ function tables(
   };
 }
 
-/** Radians a position, for prompts of this length. Shape: `[width / 2]`. */
+/** Radians a position, for prompts of this length. One for each pair. */
 export function frequencies(rope: Rope, width: number, length: number): number[] {
-  return Array.from({ length: width / 2 }, (_, i) => {
+  return Array.from({ length: pairsOf(width) }, (_, i) => {
     const frequency = rope.theta ** ((-2 * i) / width);
     switch (rope.kind) {
       case 'default':
@@ -126,7 +126,7 @@ function dynamicRotary(
   { factor, trained }: Dynamic,
   { positions, lengths }: Tokens,
 ): Rotary {
-  const half = width / 2;
+  const half = pairsOf(width);
   const doubles = (name: string, values: readonly number[]): Value =>
     g.constant(name, values, 'float64');
   const features = Array.from({ length: half }, (_, i) => -2 * i);

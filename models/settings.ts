@@ -135,6 +135,13 @@ export class ConfigReader {
     });
   }
 
+  missing(key: string): UserError {
+    return new UserError('CONFIG_INVALID', `${key} is missing`, {
+      where: `${this.where} → ${key}`,
+      fix: 'Take config.json from the same place as the weights; sizes are never guessed.',
+    });
+  }
+
   inconsistent(what: string, fix: string): UserError {
     return new UserError('CONFIG_INVALID', what, { where: this.where, fix });
   }
@@ -176,10 +183,7 @@ export class ConfigReader {
     const value = this.raw(key);
     if (value !== undefined && value !== null) return value;
     if (fallback !== undefined) return fallback;
-    throw new UserError('CONFIG_INVALID', `${key} is missing`, {
-      where: `${this.where} → ${key}`,
-      fix: 'Take config.json from the same place as the weights; sizes are never guessed.',
-    });
+    throw this.missing(key);
   }
 
   #invalid(key: string, value: unknown, wanted: string): UserError {

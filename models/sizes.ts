@@ -90,6 +90,16 @@ export function readSliding(
   });
 }
 
+/** Windows of each layer; null for none. @throws {UserError} where layers slide and there is no window. */
+export function windowsOf(
+  config: ConfigReader,
+  sliding: readonly boolean[],
+): readonly (number | null)[] {
+  const window = readWindow(config);
+  if (window === null && sliding.includes(true)) throw config.missing('sliding_window');
+  return sliding.map((slides) => (slides ? window : null));
+}
+
 /**
  * Windows of each layer as Qwen writes them: `sliding_window` acts only if `use_sliding_window` says
  * so, and then, without `layer_types`, from layer `max_window_layers` on.
@@ -99,16 +109,15 @@ export function readSwitchedWindows(
   layers: number,
 ): readonly (number | null)[] {
   const isOn = config.flag('use_sliding_window', false);
-  const window = readWindow(config);
   const first = config.count('max_window_layers', 28, 0);
+  // Files name a window even where the switch is off.
+  config.raw('sliding_window');
   const sliding = readSliding(config, layers, (layer) => isOn && layer >= first);
-  if (sliding.includes(true) && (!isOn || window === null)) {
-    throw config.inconsistent(
-      'layers slide, but use_sliding_window and sliding_window give no window',
-      'Correct layer_types, use_sliding_window or sliding_window.',
-    );
-  }
-  return sliding.map((slides) => (slides ? window : null));
+  if (isOn || !sliding.includes(true)) return windowsOf(config, sliding);
+  throw config.inconsistent(
+    'layers slide, but use_sliding_window is off',
+    'Correct layer_types or use_sliding_window.',
+  );
 }
 
 /**
