@@ -27,7 +27,9 @@ export function percent(share: number): string {
 
 /** 12345 → "12 345", grouped by narrow no-break spaces. */
 export function count(n: number): string {
-  return String(n).replace(/\B(?=(\d{3})+(?!\d))/g, '\u202f');
+  return String(n)
+    .replace('-', '−')
+    .replace(/\B(?=(\d{3})+(?!\d))/g, '\u202f');
 }
 
 /** "a", "a and b", "a, b and c". */
@@ -51,7 +53,8 @@ export function ranges(numbers: readonly number[]): string {
 export function cellText(cell: Cell): string {
   if (cell === null) return '–';
   if (typeof cell === 'number') {
-    return Number.isInteger(cell) ? count(cell) : String(Number(cell.toPrecision(4)));
+    if (Number.isInteger(cell)) return count(cell);
+    return (Math.abs(cell) < 1e-4 ? cell.toExponential(2) : cell.toPrecision(4)).replace('-', '−');
   }
   return typeof cell === 'boolean' ? (cell ? 'yes' : 'no') : cell;
 }

@@ -11,6 +11,7 @@ import { fetchPlane, fetchRows } from './client.ts';
 import type { Plane, SignedReport } from './client.ts';
 import { button, choice, element } from './dom.ts';
 import { count } from './format.ts';
+import { keep } from './keep.ts';
 import { listenToKeys } from './keys.ts';
 import type { Shortcut } from './keys.ts';
 import { resolve, split } from './model.ts';
@@ -20,6 +21,7 @@ import type { Palette } from './palette.ts';
 import { flags } from './rows.ts';
 import { encodeAddress, themes, triggerFilters } from './state.ts';
 import type { State, Store, ViewName } from './state.ts';
+import { provenance } from './views/provenance.ts';
 import { CurveView } from './views/curve.ts';
 import { findingsPanel } from './views/findings.ts';
 import type { FrameActions } from './views/frame.ts';
@@ -139,22 +141,7 @@ export class Page {
 
   /** Fills the line on provenance once the manifest is here. */
   setManifest(manifest: Manifest): void {
-    const { report, sha8 } = this.#signed;
-    const hashes = manifest.checkpoints.map(({ name, sha256 }) => `${name} ${sha256.slice(0, 8)}`);
-    const versions = Object.entries(manifest.versions).map((entry) => entry.join(' '));
-    this.#provenance.replaceChildren(
-      element(
-        'p',
-        {},
-        `Report ${sha8} of run ${report.run.name}, ${count(manifest.prompts.count)} prompts (${manifest.prompts.sha256.slice(0, 8)}).`,
-      ),
-      element('p', {}, `Checkpoints, by the first digits of their SHA-256: ${hashes.join(' · ')}.`),
-      element(
-        'p',
-        {},
-        `Stored as ${manifest.store}, computed in float32 · ${versions.join(' · ')}.`,
-      ),
-    );
+    this.#provenance.replaceChildren(...provenance(manifest, this.#signed));
   }
 
   #layOut(): HTMLElement {
@@ -402,21 +389,4 @@ export class Page {
       },
     };
   }
-}
-
-/** From `kept`, or fetched and kept; the oldest goes first, a failure at once. */
-function keep<T>(
-  kept: Map<string, Promise<T>>,
-  key: string,
-  fetchIt: () => Promise<T>,
-  most: number,
-): Promise<T> {
-  const found = kept.get(key);
-  if (found !== undefined) return found;
-  const value = fetchIt();
-  kept.set(key, value);
-  value.catch(() => kept.delete(key));
-  const [oldest] = kept.keys();
-  if (kept.size > most) kept.delete(oldest);
-  return value;
 }

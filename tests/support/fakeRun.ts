@@ -5,7 +5,6 @@
  * and shifts are computed from, the basis being the first axes of the states' own space.
  */
 
-import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Random } from '../../src/base/random.ts';
@@ -16,12 +15,13 @@ import { reportSchema } from '../../src/contract/report.ts';
 import type {
   Finding,
   ProbeCurve,
-  ProbePoint,
   Projection,
   Report,
   ShiftCurve,
   ShiftSet,
 } from '../../src/contract/report.ts';
+import { makeCurves } from './fakeCurves.ts';
+import { average, cosine, difference, meanOf, sha256, squared } from './fakeVectors.ts';
 
 export interface FakeRunOptions {
   readonly seed?: number;
@@ -157,7 +157,7 @@ function makeReport(folder: string, settled: Settled, prompts: Prompt[]): Report
       }
     }
   }
-  const curves = makeCurves(settled, prompts, random.fork('curves'));
+  const curves = makeCurves({ ...settled, prompts: prompts.length }, random.fork('curves'));
   return {
     schema: reportSchema,
     run: {
@@ -207,75 +207,6 @@ function makeStates(
       return h;
     });
   });
-}
-
-function makeCurves(settled: Settled, prompts: Prompt[], random: Random): ProbeCurve[] {
-  const questions = [
-    { label: 'harmful', where: '', position: 'last', estimator: 'logistic' },
-    { label: 'harmful', where: 'triggered', position: 'last', estimator: 'logistic' },
-    { label: 'harmful', where: '!triggered', position: 'last', estimator: 'logistic' },
-    { label: 'harmful', where: '', position: 'last', estimator: 'mean_difference' },
-    { label: 'triggered', where: '', position: 'last', estimator: 'logistic' },
-    { label: 'harmful', where: '', position: 'instruction_end', estimator: 'logistic' },
-  ] as const;
-  return questions.flatMap((question, q) =>
-    settled.checkpoints.map((checkpoint, c): ProbeCurve => {
-      const n = question.where === '' ? prompts.length : prompts.length / 2;
-      const stream = random.fork(q, c);
-      const isTwin = c === settled.checkpoints.length - 1;
-      const ceiling = isTwin ? 0.56 : 0.97 - 0.05 * c - 0.02 * q;
-      return {
-        id: `curve.q${q}.c${c}`,
-        checkpoint,
-        ...question,
-        site_kind: siteKind,
-        settings: {
-          c: question.estimator === 'logistic' ? 1 : null,
-          standardise: false,
-          intercept: true,
-          groups: 'topic',
-          folds: 5,
-          shuffles: 200,
-          shuffled: 'within groups',
-          interval: 'clustered DeLong',
-          seed: 0,
-        },
-        points: Array.from({ length: settled.layers }, (_, layer) =>
-          settled.saturated && !isTwin
-            ? makePoint(layer, n, 1, 0, stream)
-            : makePoint(layer, n, rise(layer, settled.layers, ceiling), 0.03, stream),
-        ),
-      };
-    }),
-  );
-}
-
-function rise(layer: number, layers: number, ceiling: number): number {
-  return 0.52 + (ceiling - 0.52) / (1 + Math.exp(-(layer - layers / 3) * 1.6));
-}
-
-function makePoint(
-  layer: number,
-  n: number,
-  mean: number,
-  spread: number,
-  random: Random,
-): ProbePoint {
-  const auroc = Math.min(1, mean + random.normal() * spread * 0.3);
-  const median = 0.5 + random.normal() * 0.005;
-  return {
-    site: `${siteKind}.${layer}`,
-    layer,
-    n,
-    n_positive: n / 2,
-    n_groups: Math.ceil(n / 4),
-    auroc,
-    auroc_by_fold: Array.from({ length: 5 }, () => Math.min(1, auroc + random.normal() * spread)),
-    low: Math.max(0, auroc - spread),
-    high: Math.min(1, auroc + spread * 0.8),
-    null: { low: median - 0.07, median, high: median + 0.07, max: median + 0.11, p: 1 / 201 },
-    probe: `probes/harmful.${layer}.safetensors`,
-  };
 }
 
 interface Place {
@@ -419,33 +350,4 @@ function findings(
       evidence: [shifts[1].id, projections[last].id],
     },
   ];
-}
-
-function meanOf(vectors: readonly Float64Array[]): Float64Array {
-  const mean = new Float64Array(width);
-  for (const vector of vectors) {
-    for (let j = 0; j < width; j++) mean[j] += vector[j] / vectors.length;
-  }
-  return mean;
-}
-
-function difference(a: Float64Array, b: Float64Array): Float64Array {
-  return a.map((value, j) => value - b[j]);
-}
-
-function squared(a: Float64Array): number {
-  return a.reduce((sum, value) => sum + value ** 2, 0);
-}
-
-function cosine(a: Float64Array, b: Float64Array): number {
-  const dot = a.reduce((sum, value, j) => sum + value * b[j], 0);
-  return dot / Math.sqrt(squared(a) * squared(b));
-}
-
-function average(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function sha256(content: string | Uint8Array): string {
-  return createHash('sha256').update(content).digest('hex');
 }

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { build } from 'vite';
+import type { Report } from '../../src/contract/report.ts';
 import { createApp } from '../../src/server/app.ts';
 import { listen } from '../../src/server/listen.ts';
 import type { Listening } from '../../src/server/listen.ts';
@@ -155,4 +156,33 @@ export async function tabTo(page: Page, selector: string): Promise<void> {
     if (isThere) return;
   }
   throw new Error(`Tab never reached ${selector}`);
+}
+
+/** Opens a run and waits for its picture. */
+export async function see(
+  stage: Stage,
+  url: string,
+  options: BrowserContextOptions = {},
+): Promise<Visit> {
+  const seen = await visit(stage, url, options);
+  await settled(seen.page);
+  return seen;
+}
+
+/** Presses keys one after the other and waits for the picture. */
+export async function press(page: Page, ...keys: readonly string[]): Promise<void> {
+  for (const key of keys) await page.keyboard.press(key);
+  await settled(page);
+}
+
+/** Path and query of the page's address. */
+export function address(page: Page): string {
+  const { pathname, search } = new URL(page.url());
+  return pathname + search;
+}
+
+/** The report of one of the stage's runs. */
+export function reportOf({ folder }: Stage, name: string): Report {
+  const report: Report = JSON.parse(readFileSync(join(folder, name, 'report.json'), 'utf8'));
+  return report;
 }

@@ -150,7 +150,14 @@ function tableElement(table: Table): HTMLElement {
     element(
       'thead',
       {},
-      element('tr', {}, ...table.columns.map((column) => element('th', { scope: 'col' }, column))),
+      element(
+        'tr',
+        {},
+        ...table.columns.map((column, i) => {
+          const isNumber = typeof table.rows[0]?.[i] === 'number';
+          return element('th', { scope: 'col', class: isNumber ? 'number' : false }, column);
+        }),
+      ),
     ),
     element(
       'tbody',

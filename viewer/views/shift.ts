@@ -1,200 +1,24 @@
-/**
- * How far did each set of rows move, layer by layer, in each second stage?
- *
- * One panel for each set, one line for each pair, one scale for all panels, so that triggered can be
- * held against untriggered and one second stage against another.
- */
+/** The view around the shift sizes: its cursor, its key, and the cosines at the chosen layer. */
 
-import { area, line, scaleLinear, select } from 'd3';
-import type { ScaleLinear } from 'd3';
-import type { ShiftCurve, ShiftSet } from '../../src/contract/report.ts';
+import { select } from 'd3';
 import { element } from '../dom.ts';
 import { count, fixed, withInterval } from '../format.ts';
 import type { Table } from '../format.ts';
-import { bottomAxis, leftAxis, shorten, text } from '../marks.ts';
-import type { Group, Size } from '../marks.ts';
+import type { Size } from '../marks.ts';
 import { arrow, split } from '../model.ts';
 import type { Scene } from '../model.ts';
 import { light, seriesStyle } from '../palette.ts';
-import type { Palette, SeriesStyle } from '../palette.ts';
+import type { Palette } from '../palette.ts';
 import { shiftSentences } from '../sentences.ts';
 import type { State } from '../state.ts';
 import { swatch } from './curve.ts';
 import { Frame } from './frame.ts';
 import type { FrameActions } from './frame.ts';
-import { layerTicks } from './layers.ts';
 import { paper } from './paper.ts';
-
-export interface ShiftsPlot {
-  readonly shifts: readonly ShiftCurve[];
-  readonly styles: readonly SeriesStyle[];
-  /** Names of sets, in the order of the report. */
-  readonly sets: readonly string[];
-  readonly layers: readonly number[];
-  readonly layer: number;
-  readonly cursor: { readonly panel: number; readonly layer: number } | null;
-}
-
-interface Cell {
-  readonly left: number;
-  readonly top: number;
-  readonly width: number;
-  readonly height: number;
-}
+import { columnsFor, drawKey, drawShifts, points } from './shifts.ts';
+import type { ShiftsPlot } from './shifts.ts';
 
 const svgNamespace = 'http://www.w3.org/2000/svg';
-const margins = { top: 30, right: 12, bottom: 26, left: 38 };
-
-/** Draws one panel a set. */
-export function drawShifts(
-  svg: SVGSVGElement,
-  plot: ShiftsPlot,
-  size: Size,
-  palette: Palette,
-): void {
-  const root = select(svg).attr('width', size.width).attr('height', size.height);
-  root.selectAll('*').remove();
-  const top = Math.max(
-    0.01,
-    ...plot.shifts.flatMap((shift) =>
-      shift.points.flatMap(({ sets }) => sets.map(({ high }) => high)),
-    ),
-  );
-  for (const [i, cell] of panels(plot, size).entries()) {
-    const group: Group = root
-      .append('g')
-      .attr('transform', `translate(${cell.left + margins.left},${cell.top + margins.top})`);
-    drawPanel(group, plot, i, cell, top, palette);
-  }
-}
-
-function drawPanel(
-  group: Group,
-  plot: ShiftsPlot,
-  panel: number,
-  cell: Cell,
-  top: number,
-  palette: Palette,
-): void {
-  const { x, y, width, height } = panelScales(plot, cell, top);
-  text(group, shorten(plot.sets[panel], 34), { x: -margins.left + 4, y: -14 }, palette.ink, 600);
-  leftAxis(group.append('g'), y, y.ticks(4), (value) => String(value), width, palette);
-  if (plot.layers.includes(plot.layer)) vertical(group, x(plot.layer), height, palette.accent, 1.5);
-  if (plot.cursor !== null && plot.cursor.layer !== plot.layer) {
-    vertical(group, x(plot.cursor.layer), height, palette.muted, 1);
-  }
-  const ticks = layerTicks(plot.layers, width);
-  const bottom = group.append('g').attr('transform', `translate(0,${height})`);
-  bottomAxis(bottom, x, ticks, String, palette);
-  for (const [i, shift] of plot.shifts.entries()) {
-    drawLine(group, points(shift, plot.sets[panel]), plot.styles[i], x, y);
-  }
-}
-
-function drawLine(
-  group: Group,
-  at: readonly SetPoint[],
-  style: SeriesStyle,
-  x: ScaleLinear<number, number>,
-  y: ScaleLinear<number, number>,
-): void {
-  const band = area<SetPoint>()
-    .x(({ layer }) => x(layer))
-    .y0(({ set }) => y(set.low))
-    .y1(({ set }) => y(set.high));
-  const path = line<SetPoint>()
-    .x(({ layer }) => x(layer))
-    .y(({ set }) => y(set.relative_size));
-  group
-    .append('path')
-    .attr('d', band([...at]))
-    .attr('fill', style.colour)
-    .attr('fill-opacity', 0.16);
-  group
-    .append('path')
-    .attr('d', path([...at]))
-    .attr('fill', 'none')
-    .attr('stroke', style.colour)
-    .attr('stroke-width', 2)
-    .attr('stroke-linecap', 'round')
-    .attr('stroke-dasharray', style.dash === '' ? null : style.dash);
-  if (at.length * 12 > x.range()[1]) return;
-  group
-    .append('g')
-    .attr('fill', style.colour)
-    .selectAll('circle')
-    .data(at)
-    .join('circle')
-    .attr('cx', ({ layer }) => x(layer))
-    .attr('cy', ({ set }) => y(set.relative_size))
-    .attr('r', 2.4);
-}
-
-function vertical(group: Group, x: number, height: number, colour: string, width: number): void {
-  group
-    .append('line')
-    .attr('x1', x)
-    .attr('x2', x)
-    .attr('y1', -4)
-    .attr('y2', height)
-    .attr('stroke', colour)
-    .attr('stroke-width', width);
-}
-
-function panelScales(
-  { layers }: ShiftsPlot,
-  cell: Cell,
-  top: number,
-): {
-  x: ScaleLinear<number, number>;
-  y: ScaleLinear<number, number>;
-  width: number;
-  height: number;
-} {
-  const width = cell.width - margins.left - margins.right;
-  const height = cell.height - margins.top - margins.bottom;
-  const first = layers[0] ?? 0;
-  const last = Math.max(layers.at(-1) ?? 0, first + 1);
-  return {
-    x: scaleLinear()
-      .domain([first, last])
-      .range([5, width - 5]),
-    y: scaleLinear().domain([0, top]).nice(4).range([height, 0]),
-    width,
-    height,
-  };
-}
-
-/** Panels in a row: as many as have room, and no row with a single one left over where it can be. */
-function columnsFor(n: number, width: number): number {
-  const most = Math.max(1, Math.floor(width / 230));
-  if (most >= n) return n;
-  return n % 2 === 0 && most > 2 ? 2 * Math.floor(most / 2) : most;
-}
-
-/** Where the panels lie. */
-function panels({ sets }: ShiftsPlot, { width, height }: Size): Cell[] {
-  const columns = columnsFor(sets.length, width);
-  const rows = Math.ceil(sets.length / columns);
-  return sets.map((_, i) => ({
-    left: (i % columns) * (width / columns),
-    top: Math.floor(i / columns) * (height / rows),
-    width: width / columns,
-    height: height / rows,
-  }));
-}
-
-interface SetPoint {
-  readonly layer: number;
-  readonly set: ShiftSet;
-}
-
-function points(shift: ShiftCurve, name: string): SetPoint[] {
-  return shift.points.flatMap(({ layer, sets }) => {
-    const set = sets.find((of) => of.name === name);
-    return set === undefined ? [] : [{ layer, set }];
-  });
-}
 
 export class ShiftView {
   readonly frame: Frame;
@@ -343,20 +167,14 @@ export class ShiftView {
       ...shiftSentences(scene),
       method(scene),
     ];
-    const size = { width: 860, height: Math.ceil(plot.sets.length / 2) * 200 };
-    return paper('How far do rows move, layer by layer?', words, size, (svg, inner) => {
-      drawShifts(svg, { ...plot, cursor: null }, inner, light);
-      const legend = select(svg).append('g');
-      for (const [i, shift] of plot.shifts.entries()) {
-        const place = { x: 860 - 12, y: 16 + 15 * i, anchor: 'end' } as const;
-        text(legend, arrow(shift.pair), place, light.ink, 600);
-        legend
-          .append('path')
-          .attr('d', `M${860 - 36 - 7 * arrow(shift.pair).length},${12 + 15 * i}h18`)
-          .attr('stroke', plot.styles[i].colour)
-          .attr('stroke-width', 3)
-          .attr('stroke-dasharray', plot.styles[i].dash === '' ? null : plot.styles[i].dash);
-      }
+    const size = { width: 860, height: Math.ceil(plot.sets.length / 2) * 200 + 40 };
+    return paper('How far do rows move, layer by layer?', words, size, (svg) => {
+      const top = drawKey(svg, plot, size, light);
+      const panels = document.createElementNS(svgNamespace, 'svg');
+      panels.setAttribute('y', String(top));
+      svg.append(panels);
+      const inner = { width: size.width, height: size.height - top };
+      drawShifts(panels, { ...plot, cursor: null }, inner, light);
     });
   }
 
