@@ -26,7 +26,7 @@ export async function takeLock(path: string): Promise<() => Promise<void>> {
       await sleep(20); // its owner may be about to write its id
       continue;
     }
-    if (owner > 0 && owner !== process.pid && isAlive(owner)) {
+    if (owner > 0 && owner !== process.pid && (await isAlive(owner))) {
       throw new UserError('RUN_BUSY', `process ${owner} is writing this run`, {
         where: path,
         fix: 'Wait for it, or stop it; if that process is another program, remove the lock file.',
@@ -36,11 +36,14 @@ export async function takeLock(path: string): Promise<() => Promise<void>> {
   }
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process runs; one that is dead and only waits for its exit code to be asked for does not. */
+async function isAlive(pid: number): Promise<boolean> {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
     return isErrno(error, 'EPERM');
   }
+  // In a container nobody may ever ask, and signals still reach the dead; Linux says how it is.
+  const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return !/^\d+ \(.*\) [ZX] /s.test(status);
 }

@@ -1,0 +1,66 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { takeLock } from '../../src/files/lock.ts';
+import { scratchPath } from '../support/scratch.ts';
+
+/** Starts a shell and gives the first number that it prints. */
+async function numberFrom(script: string): Promise<number> {
+  const shell = spawn('sh', ['-c', script], { stdio: ['ignore', 'pipe', 'ignore'] });
+  onTestFinished(() => void shell.kill('SIGKILL'));
+  const [text]: Buffer[] = await once(shell.stdout, 'data');
+  return Number(text.toString());
+}
+
+describe('takeLock', () => {
+  it("holds this process's id until it is given up", async () => {
+    const path = scratchPath('lock');
+    const release = await takeLock(path);
+    expect(readFileSync(path, 'utf8')).toBe(`${process.pid}\n`);
+    await release();
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('refuses a lock whose owner runs', async () => {
+    const path = scratchPath('lock');
+    const owner = await numberFrom('echo $$; exec sleep 60');
+    writeFileSync(path, `${owner}\n`);
+    await expect(takeLock(path)).rejects.toThrow(`process ${owner} is writing this run — ${path}`);
+    expect(readFileSync(path, 'utf8')).toBe(`${owner}\n`);
+  });
+
+  it.each([
+    ['a process that is no more', '2147483646\n'],
+    ['nobody, as after a death in mid-write', ''],
+    ['something else', 'garbage'],
+  ])('takes over the lock of %s', async (_, text) => {
+    const path = scratchPath('lock');
+    writeFileSync(path, text);
+    const release = await takeLock(path);
+    expect(readFileSync(path, 'utf8')).toBe(`${process.pid}\n`);
+    await release();
+  });
+
+  it('takes over the lock of a process that is dead and whose parent never asked for its exit code', async () => {
+    const path = scratchPath('lock');
+    // The shell becomes a sleeper that knows nothing of the child it inherits.
+    const owner = await numberFrom('true & echo $!; exec sleep 60');
+    await expect
+      .poll(() => (existsSync('/proc') ? readFileSync(`/proc/${owner}/stat`, 'utf8') : ') Z '))
+      .toContain(') Z ');
+    writeFileSync(path, `${owner}\n`);
+    await (
+      await takeLock(path)
+    )();
+  });
+
+  it('waits for an owner who is about to write its id', async () => {
+    const path = scratchPath('lock');
+    writeFileSync(path, '');
+    const owner = await numberFrom('echo $$; exec sleep 60');
+    const taken = takeLock(path);
+    setTimeout(() => writeFileSync(path, `${owner}\n`), 10);
+    await expect(taken).rejects.toThrow(`process ${owner} is writing this run`);
+  });
+});
