@@ -208,7 +208,7 @@ function requireReply(name: string, row: Located): void {
   if (row.replyLength > 0) return;
   throw new UserError('POSITION_UNRESOLVED', `"${name}" needs a forced reply`, {
     where: '--positions',
-    fix: 'Add --force-reply TEXT or --force-reply COLUMN.',
+    fix: 'Add --force-reply TEXT or --force-reply column:NAME.',
   });
 }
 

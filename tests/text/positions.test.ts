@@ -158,7 +158,7 @@ describe('resolvePosition', () => {
 
   it.each(['reply_prefix', 'reply:1'])('refuses %s without a forced reply', async (name) => {
     expect(await refusal(() => resolve(name, { replyLength: 0 }))).toBe(
-      `POSITION_UNRESOLVED: "${name}" needs a forced reply — --positions (Add --force-reply TEXT or --force-reply COLUMN.)`,
+      `POSITION_UNRESOLVED: "${name}" needs a forced reply — --positions (Add --force-reply TEXT or --force-reply column:NAME.)`,
     );
   });
 
