@@ -42,6 +42,7 @@ describe('the page', () => {
       .getByRole('button', { name: /^plane/ })
       .first()
       .click();
+    await settled(page);
     await page.locator('.plane .plot').press('Home');
     await page.locator('.plane .plot').press('Enter');
     await page.getByRole('button', { name: 'Reveal the text' }).click();

@@ -115,7 +115,11 @@ function drawNull(group: Group, plot: CurvePlot, scales: Scales, palette: Palett
   rule(group, scales, palette);
   if (lowest === undefined) return;
   const place = { x: 10, y: scales.y(lowest) - 6 };
-  text(group, 'shuffled labels, 95 %', place, palette.muted);
+  text(group, 'shuffled labels, 95 %', place, palette.muted)
+    .attr('stroke', palette.ground)
+    .attr('stroke-width', 3)
+    .attr('stroke-linejoin', 'round')
+    .attr('paint-order', 'stroke');
 }
 
 /** The lowest and highest of the curves' null bands at each layer; gives back its first lower end. */

@@ -89,7 +89,10 @@ export class PlaneView {
       this.frame.refuse(noPlane(scene));
       return;
     }
-    if (data === null) return;
+    if (data === null) {
+      if (this.#data === null) this.#wait(scene);
+      return;
+    }
     const isOther = this.#data?.rows !== data.rows;
     this.#data = data;
     if (isOther) this.#cursor = null;
@@ -99,6 +102,13 @@ export class PlaneView {
     this.frame.show(scene.state.tables.includes('plane') ? this.#table() : null);
     this.#drawLegend(scene);
     this.draw();
+  }
+
+  /** Keeps the room that the plot will take; a plot from before would stay instead. */
+  #wait(scene: Scene): void {
+    this.frame.say(planeTitle(scene), ['Loading the plane …'], '');
+    this.frame.show(null);
+    select(this.#svg).attr('width', 1).attr('height', this.#size().height);
   }
 
   refuse(problem: Pick<Problem, 'title' | 'where' | 'fix'>): void {

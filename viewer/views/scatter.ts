@@ -147,7 +147,7 @@ function stampPair(shape: Shape, radius: number, ratio: number): { hollow: Stamp
 function drawTails(context: CanvasRenderingContext2D, plot: ShiftPlot, scales: PlaneScales): void {
   const shown = plot.isShown.flatMap((isShown, row) => (isShown ? [row] : []));
   context.strokeStyle = plot.afterColour;
-  context.globalAlpha = shown.length > 400 ? 0.22 : 0.35;
+  context.globalAlpha = shown.length > 400 ? 0.15 : 0.35;
   context.lineWidth = 1;
   if (shown.length > mostTails) {
     context.globalAlpha = 0.9;
