@@ -34,15 +34,18 @@ export interface CappedSettings extends DecoderSettings {
   readonly bias: boolean;
   /** Scores are divided by its root. */
   readonly queryScalar: number;
-  readonly scoreCap: number | null;
   readonly logitCap: number | null;
   /** Of each layer; null for none. */
   readonly windows: readonly (number | null)[];
 }
 
+interface Gemma2Settings extends CappedSettings {
+  readonly scoreCap: number | null;
+}
+
 const caps = ['attn_logit_softcapping', 'final_logit_softcapping'] as const;
 
-export const gemma2: Architecture<CappedSettings> = {
+export const gemma2: Architecture<Gemma2Settings> = {
   ...decoder,
   family: 'gemma2',
   gainOffset: 1,
@@ -56,7 +59,12 @@ export const gemma2: Architecture<CappedSettings> = {
     // An absent cap means one of 50 or 30, by the version: only a written one can be trusted.
     for (const key of caps) if (!config.has(key)) throw config.missing(key);
     const sliding = readSliding(config, settings.layers, (layer) => layer % 2 === 0);
-    return { ...settings, ...readCaps(config), windows: windowsOf(config, sliding) };
+    return {
+      ...settings,
+      ...readCaps(config),
+      scoreCap: readOptional(config, 'attn_logit_softcapping'),
+      windows: windowsOf(config, sliding),
+    };
   },
 
   blockParameters: (settings) => [
@@ -98,7 +106,7 @@ function attention(
   g: Builder,
   frame: Frame,
   ports: Ports,
-  settings: CappedSettings,
+  settings: Gemma2Settings,
   layer: number,
   x: Value,
 ): Value {
@@ -115,13 +123,12 @@ function attention(
 /** The settings that only Gemma 2 and 3 have. */
 export function readCaps(
   config: ConfigReader,
-): Pick<CappedSettings, 'bias' | 'queryScalar' | 'scoreCap' | 'logitCap'> {
+): Pick<CappedSettings, 'bias' | 'queryScalar' | 'logitCap'> {
   readGelu(config);
   config.require('use_bidirectional_attention', null, false);
   return {
     bias: config.flag('attention_bias', false),
     queryScalar: config.positive('query_pre_attn_scalar'),
-    scoreCap: readOptional(config, 'attn_logit_softcapping'),
     logitCap: readOptional(config, 'final_logit_softcapping'),
   };
 }

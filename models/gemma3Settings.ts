@@ -22,6 +22,8 @@ const thetas = { global: 1_000_000, local: 10_000 } as const;
 const usualPattern = 6;
 
 export function readGemma3(config: ConfigReader): Gemma3Settings {
+  // transformers reads a cap on scores and never applies it: what it would mean is anyone's guess.
+  config.require('attn_logit_softcapping', null);
   const { heads, keyHeads } = readHeads(config, 'refused');
   const width = config.count('hidden_size');
   const headDim = readHeadDim(config, width, heads, gemmaDefaults.headDim);

@@ -93,7 +93,6 @@ function attention(
     scale: 1 / Math.sqrt(settings.queryScalar),
     rotary: windows[layer] === null ? 'global' : 'local',
     window: windows[layer],
-    softCap: settings.scoreCap,
   });
   return linear(g, param, 'self_attn.o_proj', attended, { bias });
 }

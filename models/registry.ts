@@ -10,12 +10,14 @@ import { gptNeo } from './gptNeo.ts';
 import { gptNeox } from './gptNeox.ts';
 import { llama } from './llama.ts';
 import { mistral } from './mistral.ts';
+import { mixtral } from './mixtral.ts';
 import { olmo2 } from './olmo2.ts';
 import { opt } from './opt.ts';
 import { phi } from './phi.ts';
 import { phi3 } from './phi3.ts';
 import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
+import { qwen3Moe } from './qwen3Moe.ts';
 import { starcoder2 } from './starcoder2.ts';
 
 export const architectures: ReadonlyMap<string, Architecture> = new Map<string, Architecture>([
@@ -25,8 +27,10 @@ export const architectures: ReadonlyMap<string, Architecture> = new Map<string, 
   [opt.family, opt],
   [llama.family, llama],
   [mistral.family, mistral],
+  [mixtral.family, mixtral],
   [qwen2.family, qwen2],
   [qwen3.family, qwen3],
+  [qwen3Moe.family, qwen3Moe],
   [gemma.family, gemma],
   [gemma2.family, gemma2],
   [gemma3Text.family, gemma3Text],
