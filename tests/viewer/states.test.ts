@@ -4,6 +4,7 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readFloats, readSafetensorsHeader } from '../../src/files/safetensors.ts';
 import type { Listening } from '../../src/server/listen.ts';
 import { address, openStage, press, reportOf, see, settled, visit } from './support.ts';
 import type { Stage } from './support.ts';
@@ -228,6 +229,58 @@ describe('exports', () => {
       expect(Number(line[head.indexOf('null high')])).toBe(point.null.high);
       expect(Number(line[head.indexOf('n')])).toBe(point.n);
     }
+    await close();
+  });
+
+  it('shows the coordinates that are in the file, of the checkpoints that are named', async () => {
+    const { page, close } = await see(stage, `${run}?L=2&ab=standard..planb&pos=last`);
+    const { text } = await download(page, 'plane', 'CSV');
+    const [head, ...lines] = text
+      .trimEnd()
+      .split('\r\n')
+      .map((line) => line.split(','));
+    const plane = reportOf(stage, 'organism').projections.find(
+      ({ layer, position, pair }) =>
+        layer === 2 && position === 'last' && pair === 'backdoored..standard',
+    );
+    expect(plane?.checkpoints).toEqual(['backdoored', 'standard', 'planb', 'twin']);
+    const { tensors } = await readSafetensorsHeader(
+      join(stage.folder, 'organism', plane?.file ?? ''),
+    );
+    const tensor = tensors.get('coordinates');
+    expect(tensor?.shape).toEqual([4, 40, 4]);
+    const values = tensor === undefined ? new Float32Array() : await readFloats(tensor);
+    expect(lines).toHaveLength(40);
+    for (const [row, line] of lines.entries()) {
+      for (const [name, checkpoint, component] of [
+        ['PC 1 before', 1, 0],
+        ['PC 2 before', 1, 1],
+        ['PC 1 after', 2, 0],
+        ['PC 2 after', 2, 1],
+      ] as const) {
+        const value = values[checkpoint * 40 * 4 + row * 4 + component];
+        expect(Number(line[head.indexOf(name)])).toBe(value);
+      }
+      // The file's shares are those of backdoored..standard: for this pair there are none.
+      expect(line[head.indexOf('in-plane share')]).toBe('');
+    }
+    await close();
+  });
+
+  it('draws a row where its ring is, in the colour of its checkpoint', async () => {
+    const { page, close } = await see(stage, `${run}?L=2&ab=standard..planb&row=5&theme=light`);
+    const colour = await page.evaluate(() => {
+      const rings = [...document.querySelectorAll('.plane .plot .overlay > circle')];
+      const canvas = document.querySelector('canvas');
+      const ring = rings[1];
+      const [x, y] = [Number(ring.getAttribute('cx')), Number(ring.getAttribute('cy'))];
+      const pixel = canvas?.getContext('2d')?.getImageData(Math.round(x), Math.round(y), 1, 1);
+      return [...(pixel?.data ?? [])];
+    });
+    // planb is the third checkpoint: #ad6ff2, on which other rows' marks may lie at part strength.
+    const [red, green, blue, alpha] = colour;
+    expect(Math.hypot(red - 0xad, green - 0x6f, blue - 0xf2)).toBeLessThan(12);
+    expect(alpha).toBeGreaterThan(200);
     await close();
   });
 });
