@@ -25,7 +25,7 @@ export const plotKeys: readonly (readonly [string, string])[] = [
 ];
 
 /** Whether `event` may be a shortcut: no modifier, and no control that wants the key itself. */
-export function isShortcut(event: KeyboardEvent): boolean {
+function isShortcut(event: KeyboardEvent): boolean {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return false;
   const target = event.target instanceof Element ? event.target : null;
   // A dialog closes on Escape by itself.

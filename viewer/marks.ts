@@ -19,7 +19,7 @@ export interface Margins {
 }
 
 /** Smallest text in a plot, in CSS pixels. */
-export const smallText = 11.5;
+const smallText = 11.5;
 export const fontFamily =
   'system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", Arial, sans-serif';
 

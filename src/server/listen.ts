@@ -9,7 +9,7 @@ import type { RequestListener, Server } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import { UserError, isErrno } from '../base/errors.ts';
 
-export const defaultPort = 7411;
+const defaultPort = 7411;
 
 /** Ports tried after the one asked for. */
 const attempts = 20;

@@ -69,7 +69,7 @@ export async function startServer(): Promise<TestServer> {
 }
 
 /** A stand-in for the built viewer: these tests are about the server. */
-export function writeAssets(folder: string): void {
+function writeAssets(folder: string): void {
   mkdirSync(join(folder, 'assets'), { recursive: true });
   writeFileSync(join(folder, 'index.html'), '<!doctype html><title>viewer</title>');
   writeFileSync(join(folder, 'assets', 'index-abc.js'), 'export {};');
