@@ -85,7 +85,7 @@ LONGROPE = dict(rope_type='longrope', rope_theta=10000.0, partial_rotary_factor=
                 short_factor=[1.0, 1.1, 1.3], long_factor=[1.2, 2.5, 6.0])
 VARIANTS = {
     'llama_yarn': dict(base='llama_mha', keys=dict(rope_parameters=dict(
-        rope_type='yarn', rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16))),
+        rope_type='yarn', rope_theta=10000.0, factor=4.0, original_max_position_embeddings=48))),
     'llama_yarn_all_keys': dict(base='llama_mha', keys=dict(rope_parameters=dict(
         rope_type='yarn', rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5,
         truncate=False, mscale=0.8, mscale_all_dim=0.3))),

@@ -210,7 +210,14 @@ describe('composeModel', () => {
   });
 });
 
-describe.each(['llama_gqa_llama3', 'gpt2_inverse_layer'])('the cache ports of %s', (name) => {
+describe.each([
+  'llama_gqa_llama3',
+  'gpt2_inverse_layer',
+  'mistral_sliding',
+  'gpt_neo',
+  'gemma3_text',
+  'phi3',
+])('the cache ports of %s', (name) => {
   it('give in two pieces what the block gives in one', async () => {
     const model = await modelIn(goldenFolder(name));
     const ids = goldenFacts(name).prompts[2];

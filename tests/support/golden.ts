@@ -174,6 +174,10 @@ export function feedsOf(prompts: readonly (readonly number[])[], rows?: readonly
       data: BigInt64Array.from({ length: cells }, (_, i) => BigInt(i % length)),
       shape,
     },
+    lengths: {
+      data: BigInt64Array.from(prompts, (prompt) => BigInt(prompt.length)),
+      shape: [prompts.length],
+    },
     rows: { data: BigInt64Array.from(chosen, BigInt), shape: [chosen.length] },
   };
 }
