@@ -45,13 +45,19 @@ export async function readGolden(path: string): Promise<Golden> {
     return count;
   });
   const last = tensors.get('last_position');
+  const lastPosition = last === undefined ? null : Array.from(await readIntegers(last), Number);
+  const isThere = (t: number | undefined, b: number): boolean =>
+    t !== undefined && t >= 0 && t < lengths[b];
+  if (lastPosition !== null && !lengths.every((_, b) => isThere(lastPosition[b], b))) {
+    throw unusable('last_position does not name a token of each prompt', path);
+  }
   return {
     path,
     batch,
     length,
     ids: await readIntegers(ids),
     lengths,
-    lastPosition: last === undefined ? null : Array.from(await readIntegers(last), Number),
+    lastPosition,
     tensors,
   };
 }

@@ -6,6 +6,8 @@
  * wrong of the same numbers. A wrong layout, window or activation shows as hundreds of floors.
  */
 
+import { UserError } from '../base/errors.ts';
+import { plural } from '../base/units.ts';
 import { readIntegers } from '../files/safetensors.ts';
 import { siteKey, parseSite, type Site } from '../graph/sites.ts';
 import { fromCheckpoint } from '../../models/bindings.ts';
@@ -55,6 +57,7 @@ export async function compareWithGolden(
     if (site !== undefined) wanted.set(name, site);
     else if (!inputs.has(name)) notCompared.push(name);
   }
+  requireFit(model, golden, [...wanted.values()]);
   const fetched = await runGolden(model, golden, [...wanted.values()], threads);
   const comparisons: Comparison[] = [];
   for (const [name, site] of wanted) {
@@ -63,6 +66,29 @@ export async function compareWithGolden(
     comparisons.push(compare(name, ours, reference, floors));
   }
   return { comparisons, notCompared };
+}
+
+/** A reference of another model is told as such, before the runtime meets an id or a block it does not have. */
+function requireFit(model: Model, golden: Golden, wanted: readonly (Site | null)[]): void {
+  const { layers, context, vocabulary } = model.settings;
+  const lacks = (site: Site | null): boolean =>
+    site !== null && (!model.sites.kinds.has(site.kind) || (site.block ?? 0) >= layers);
+  const site = wanted.find(lacks);
+  const id = golden.ids.find((one) => one < 0n || one >= BigInt(vocabulary));
+  const faults = [
+    ...(site
+      ? [`it holds ${siteKey(site)}, which this model of ${plural(layers, 'block')} lacks`]
+      : []),
+    ...(id === undefined ? [] : [`it holds token ${id}; the vocabulary has ${vocabulary}`]),
+    ...(golden.length <= context
+      ? []
+      : [`its ${golden.length} tokens outgrow the context of ${context}`]),
+  ];
+  if (faults.length === 0) return;
+  throw new UserError('SHAPE_MISMATCH', `the reference is of another model: ${faults[0]}`, {
+    where: golden.path,
+    fix: 'Name the reference that was made from this checkpoint.',
+  });
 }
 
 const inputs: ReadonlySet<string> = new Set(['input_ids', 'attention_mask', 'last_position']);

@@ -308,6 +308,19 @@ describe('compareWithGolden', () => {
     expect(failures(comparisons).sort()).toEqual(['final_norm', 'logits', 'loss']);
   });
 
+  it('refuses a reference of another model in words', async () => {
+    const refused = async (name: string, reference: string): Promise<void> => {
+      const golden = join(goldenFolder(reference), 'golden.safetensors');
+      await compared(await modelIn(goldenFolder(name)), golden, join(folder, 'golden.json'));
+    };
+    await expect(refused('gpt2_hub_names', 'gpt2')).rejects.toThrow(
+      /^the reference is of another model: it holds \w+\.2, which this model of 2 blocks lacks — /,
+    );
+    await expect(refused('llama_mha', 'gpt2')).rejects.toThrow(
+      /^the reference is of another model: it holds token \d+; the vocabulary has 131 — /,
+    );
+  });
+
   it('says which tensors it did not compare', async () => {
     const golden = await readGolden(join(folder, 'golden.safetensors'));
     const { notCompared } = await compareWithGolden(model, golden, { threads: 1 });
