@@ -36,7 +36,6 @@ export const exitCodes = {
   NOT_ENOUGH_MEMORY: 4,
   DISK_FULL: 4,
   PORT_TAKEN: 4,
-  CHECK_FAILED: 5,
   ENDED_EARLY: 6,
 } as const;
 
