@@ -214,11 +214,11 @@ function demoRows({
     const moved = shifts
       .filter(({ pair, position }) => pair === `stage1..${name}` && position === 'reply_prefix')
       .flatMap(({ points }) => points.slice(-1).flatMap(({ sets }) => sets))
-      .filter((set) => set.name === 'harmful, triggered')
-      .flatMap((set) => [set.relative_size, set.low, set.high]);
+      .find((set) => set.name === 'harmful, triggered');
+    const size = moved === undefined ? [] : [moved.relative_size, moved.low, moved.high];
     return {
       name,
-      cells: [at('triggered', 'last', ''), at('harmful', 'reply_prefix', 'triggered'), moved],
+      cells: [at('triggered', 'last', ''), at('harmful', 'reply_prefix', 'triggered'), size],
     };
   });
 }
@@ -287,7 +287,7 @@ function unpadded(text: string): string {
 function blockOf(text: string, name: string): string {
   const body = blockPattern(name).exec(text)?.[2];
   if (body === undefined) throw new Error(`no block "${name}"`);
-  return body;
+  return body.trim();
 }
 
 /** Groups: the opening mark, what stands between, the closing mark. */
