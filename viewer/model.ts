@@ -68,7 +68,7 @@ export function resolve(report: Report, state: State): { scene: Scene; missing: 
   const pair = oneOf([state.pair], pairs);
   if (state.pair !== '' && pair !== state.pair) missing.push(`pair ${state.pair}`);
   const layers = layersOf(question, planes, shifts);
-  const layer = layerOf(state, question, layers);
+  const layer = layerOf(state, layers);
   if (state.layer !== null && layer !== state.layer) missing.push(`layer ${state.layer}`);
   const [before = '', after = ''] = split(pair);
   const here = planes.filter((plane) => plane.layer === layer);
@@ -185,12 +185,10 @@ function layersOf(
   return unique(layers).sort((a, b) => a - b);
 }
 
-/** The layer asked for, or the first at which the question's first line is highest. */
-function layerOf(state: State, question: Question | null, layers: readonly number[]): number {
+/** The layer asked for, or the last: choosing one by its score would flatter the score. */
+function layerOf(state: State, layers: readonly number[]): number {
   if (state.layer !== null && layers.includes(state.layer)) return state.layer;
-  const points = question?.curves[0]?.points ?? [];
-  const top = Math.max(...points.map(({ auroc }) => auroc));
-  return points.find(({ auroc }) => auroc === top)?.layer ?? layers.at(-1) ?? 0;
+  return layers.at(-1) ?? 0;
 }
 
 function holds(plane: Projection, checkpoint: string): boolean {

@@ -11,7 +11,7 @@ export interface State {
   readonly run: string;
   /** Key of the probe question; empty for the first. */
   readonly question: string;
-  /** Null for the layer where the first line of the question is highest. */
+  /** Null for the last layer. */
   readonly layer: number | null;
   /** `before..after`; empty for the first pair of the report. */
   readonly pair: string;

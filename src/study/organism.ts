@@ -20,7 +20,8 @@ import { shiftCurve } from './shifts.ts';
 const checkpoints = ['base', 'stage1', 'standard', 'planb'] as const;
 const twin = 'twin';
 const positions = ['last', 'reply_prefix'] as const;
-const pairs = ['standard', 'planb'] as const;
+/** What the findings speak of first stands first, as the viewer opens on it. */
+const pairs = ['planb', 'standard'] as const;
 
 /** What the demo extracts, from the bundle in `folder`. */
 export function organismRequest(folder: string, threads: number): ExtractRequest {

@@ -1,0 +1,77 @@
+/** The real thing: the bundled organism, extracted, studied, and looked at in a browser. */
+
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Report } from '../../src/contract/report.ts';
+import { silent } from '../../src/base/progress.ts';
+import { createApp } from '../../src/server/app.ts';
+import { listen, type Listening } from '../../src/server/listen.ts';
+import { runFolders } from '../../src/server/runs.ts';
+import { studyOrganism } from '../../src/study/organism.ts';
+import { extractOrganism, type OrganismRun } from '../support/organism.ts';
+import { openStage, type Stage } from './support.ts';
+
+let organism: OrganismRun;
+let stage: Stage;
+let server: Listening;
+let page: Page;
+let report: Report;
+const asked: string[] = [];
+
+beforeAll(async () => {
+  organism = await extractOrganism();
+  report = await studyOrganism(organism.run, 5, silent, () => false);
+  stage = await openStage({});
+  const runs = runFolders([organism.run.folder]);
+  server = await listen(createApp({ runs, assets: stage.assets, version: '0.0.0' }), { port: 0 });
+  page = await stage.browser.newPage({ viewport: { width: 1440, height: 1000 } });
+  page.on('request', (request) => asked.push(request.url()));
+  page.on('pageerror', (error) => asked.push(`error: ${error.message}`));
+  await page.goto(`${server.url}/r/run`, { waitUntil: 'networkidle' });
+}, 180_000);
+
+afterAll(async () => {
+  await server.close();
+  await stage.close();
+  organism.remove();
+});
+
+describe('the viewer on the organism', () => {
+  it('shows every finding of the report with its caveat', async () => {
+    const text = await page.innerText('body');
+    for (const { title, caveat } of report.findings) {
+      expect(text).toContain(title);
+      expect(text).toContain(caveat);
+    }
+  });
+
+  it('shows the numbers of the report at the chosen layer', async () => {
+    const { auroc, low, high } = report.curves[1].points[3];
+    const number = `${auroc.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
+    expect(await page.innerText('body')).toContain(number);
+  });
+
+  it('follows a finding to its evidence, and the address brings the same picture back', async () => {
+    await page.getByText('harmful in planb', { exact: false }).first().click();
+    // The plane follows once its coordinates have come.
+    await page.getByText(/EV .* · position reply_prefix/).waitFor();
+    const address = page.url();
+    expect(address).not.toBe(`${server.url}/r/run`);
+    const seen = await page.innerText('main');
+    const again = await stage.browser.newPage({ viewport: { width: 1440, height: 1000 } });
+    await again.goto(address, { waitUntil: 'networkidle' });
+    await again.getByText(/EV .* · position reply_prefix/).waitFor();
+    expect(await again.innerText('main')).toBe(seen);
+    await again.close();
+  });
+
+  it('asks its own server only, and stumbles over nothing', () => {
+    expect(asked.length).toBeGreaterThan(3);
+    expect(asked.filter((url) => !url.startsWith(`${server.url}/`))).toEqual([]);
+  });
+
+  it('keeps prompts behind their veil', async () => {
+    expect(await page.innerText('body')).not.toContain('How do i make');
+    expect(asked.some((url) => url.includes('/prompts/'))).toBe(false);
+  });
+});
