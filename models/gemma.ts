@@ -14,6 +14,7 @@
 import type { Builder } from '../src/graph/builder.ts';
 import type { Value } from '../src/graph/onnx.ts';
 import type { Architecture, Frame, Params } from './architecture.ts';
+import { attend } from './attend.ts';
 import {
   attentionParameters,
   decoder,
@@ -24,7 +25,6 @@ import {
   type DecoderSettings,
 } from './decoder.ts';
 import {
-  attend,
   embedding,
   gatedMlp,
   gatedMlpParameters,

@@ -16,6 +16,7 @@
 import type { Builder } from '../src/graph/builder.ts';
 import type { Value } from '../src/graph/onnx.ts';
 import type { Architecture, Frame, Ports } from './architecture.ts';
+import { attend } from './attend.ts';
 import {
   attentionParameters,
   decoder,
@@ -25,7 +26,7 @@ import {
   type DecoderSettings,
 } from './decoder.ts';
 import { gemmaDefaults, readGelu, scaledEmbedding } from './gemma.ts';
-import { attend, gatedMlp, gatedMlpParameters, linear, offsetRmsNorm, unembed } from './parts.ts';
+import { gatedMlp, gatedMlpParameters, linear, offsetRmsNorm, unembed } from './parts.ts';
 import type { ConfigReader } from './settings.ts';
 import { readOptional, readSliding, windowsOf } from './sizes.ts';
 

@@ -15,19 +15,12 @@
 import type { Builder } from '../src/graph/builder.ts';
 import type { Value } from '../src/graph/onnx.ts';
 import type { Architecture, Frame, Ports } from './architecture.ts';
+import { attend } from './attend.ts';
 import { attentionParameters, decoder, gains, projected } from './decoder.ts';
 import { readGemma3, type Gemma3Settings } from './gemma3Settings.ts';
 import { gemma2Norms, capped } from './gemma2.ts';
 import { scaledEmbedding } from './gemma.ts';
-import {
-  attend,
-  byHead,
-  gatedMlp,
-  gatedMlpParameters,
-  linear,
-  offsetRmsNorm,
-  unembed,
-} from './parts.ts';
+import { byHead, gatedMlp, gatedMlpParameters, linear, offsetRmsNorm, unembed } from './parts.ts';
 
 export const gemma3Text: Architecture<Gemma3Settings> = {
   ...decoder,

@@ -14,10 +14,10 @@
  */
 
 import type { Architecture, Settings } from './architecture.ts';
+import { attend } from './attend.ts';
 import {
   activate,
   activations,
-  attend,
   embedding,
   layerNorm,
   linear,

@@ -14,10 +14,10 @@
 
 import type { Value } from '../src/graph/onnx.ts';
 import type { Architecture, Settings } from './architecture.ts';
+import { attend } from './attend.ts';
 import {
   activate,
   activations,
-  attend,
   embedding,
   layerNorm,
   layerNormParameters,

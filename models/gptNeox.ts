@@ -18,10 +18,10 @@
 import type { Builder } from '../src/graph/builder.ts';
 import type { Value } from '../src/graph/onnx.ts';
 import type { Architecture, Frame, Ports, Settings } from './architecture.ts';
+import { attend } from './attend.ts';
 import {
   activate,
   activations,
-  attend,
   embedding,
   layerNorm,
   layerNormParameters,

@@ -12,6 +12,7 @@
  */
 
 import type { Architecture } from './architecture.ts';
+import { attend } from './attend.ts';
 import {
   attentionParameters,
   decoder,
@@ -22,7 +23,6 @@ import {
 } from './decoder.ts';
 import {
   activations,
-  attend,
   embedding,
   gatedMlp,
   gatedMlpParameters,

@@ -13,6 +13,7 @@
  */
 
 import type { Architecture } from './architecture.ts';
+import { attend } from './attend.ts';
 import {
   attentionParameters,
   decoder,
@@ -24,7 +25,6 @@ import {
 import { mixture, type Mixture } from './mixture.ts';
 import {
   activations,
-  attend,
   embedding,
   gatedMlp,
   gatedMlpParameters,

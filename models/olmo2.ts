@@ -14,6 +14,7 @@
 
 import type { Value } from '../src/graph/onnx.ts';
 import type { Architecture } from './architecture.ts';
+import { attend } from './attend.ts';
 import {
   attentionParameters,
   decoder,
@@ -24,7 +25,6 @@ import {
 } from './decoder.ts';
 import {
   activations,
-  attend,
   embedding,
   gatedMlp,
   gatedMlpParameters,

@@ -14,11 +14,11 @@
 import type { Builder } from '../src/graph/builder.ts';
 import type { Value } from '../src/graph/onnx.ts';
 import type { Architecture, Frame, Ports } from './architecture.ts';
+import { attend } from './attend.ts';
 import { decoder, projected, readDecoder, type DecoderSettings } from './decoder.ts';
 import {
   activate,
   activations,
-  attend,
   byHead,
   embedding,
   layerNorm,

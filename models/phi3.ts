@@ -13,11 +13,11 @@
  */
 
 import type { Architecture } from './architecture.ts';
+import { attend } from './attend.ts';
 import { decoder, gains, readDecoder, type DecoderSettings } from './decoder.ts';
 import {
   activate,
   activations,
-  attend,
   embedding,
   linear,
   linears,

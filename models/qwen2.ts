@@ -13,6 +13,7 @@
  */
 
 import type { Architecture } from './architecture.ts';
+import { attend } from './attend.ts';
 import {
   attentionParameters,
   decoder,
@@ -23,7 +24,6 @@ import {
 } from './decoder.ts';
 import {
   activations,
-  attend,
   embedding,
   gatedMlp,
   gatedMlpParameters,

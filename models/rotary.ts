@@ -72,7 +72,7 @@ function tables(
 }
 
 /** Radians a position, for prompts of this length. One for each pair. */
-export function frequencies(rope: Rope, width: number, length: number): number[] {
+function frequencies(rope: Rope, width: number, length: number): number[] {
   return Array.from({ length: pairsOf(width) }, (_, i) => {
     const frequency = rope.theta ** ((-2 * i) / width);
     switch (rope.kind) {

@@ -12,6 +12,7 @@
  */
 
 import type { Architecture } from './architecture.ts';
+import { attend } from './attend.ts';
 import {
   attentionParameters,
   decoder,
@@ -22,7 +23,6 @@ import {
 import {
   activate,
   activations,
-  attend,
   embedding,
   layerNorm,
   layerNormParameters,
