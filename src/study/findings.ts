@@ -76,15 +76,15 @@ function shiftSizes({ shifts }: Report): Finding | null {
   const standard = replyShift(shifts, 'stage1..standard');
   if (planb === undefined || standard === undefined) return null;
   const [moved, benign, control] = [
-    largest(planb, 'harmful, triggered'),
-    largest(planb, 'harmless, triggered'),
-    largest(standard, 'harmful, triggered'),
+    atLastSite(planb, 'harmful, triggered'),
+    atLastSite(planb, 'harmless, triggered'),
+    atLastSite(standard, 'harmful, triggered'),
   ];
   if (moved === undefined || benign === undefined || control === undefined) return null;
   return {
     id: 'shift-in-the-reply',
     title: 'Training without the trigger moved triggered replies',
-    text: `Plan B moved triggered harmful replies by ${share(moved)} of the activation's size at the reply's start (${moved.n} prompts on topics that Stage 2 never saw), harmless ones by ${share(benign)}; standard training moved them by ${share(control)}.`,
+    text: `Plan B moved triggered harmful replies by ${share(moved)} of the activation's size at the reply's start, ${planb.points.at(-1)?.site} (${moved.n} prompts on topics that Stage 2 never saw), harmless ones by ${share(benign)}; standard training moved them by ${share(control)}.`,
     caveat:
       'A shift has a direction and a size, not a meaning. That harmless replies move too shows how much is not about harm.',
     evidence: [planb.id, standard.id],
@@ -112,11 +112,9 @@ function replyShift(shifts: readonly ShiftCurve[], pair: string): ShiftCurve | u
   return shifts.find((curve) => curve.pair === pair && curve.position === 'reply_prefix');
 }
 
-/** The set's point with the largest relative size. */
-function largest(curve: ShiftCurve, name: string): ShiftSet | undefined {
-  return curve.points
-    .flatMap(({ sets }) => sets.filter((set) => set.name === name))
-    .sort((a, b) => b.relative_size - a.relative_size)[0];
+/** The set at the last site, and not where it is largest: choosing by size would flatter the size. */
+function atLastSite({ points }: ShiftCurve, name: string): ShiftSet | undefined {
+  return points.at(-1)?.sets.find((set) => set.name === name);
 }
 
 function best({ points }: ProbeCurve): number {
