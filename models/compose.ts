@@ -22,7 +22,10 @@ export interface Composition {
   readonly sites: readonly Site[];
   /** Longest prompt that the graph will see; rotary tables reach as far. */
   readonly length: number;
-  /** Changes the stream at a site: gets the value there and gives what flows on. */
+  /**
+   * Changes the stream at a site: gets the value there and gives what flows on. Patterns, the final
+   * norm and the logits are read after the fact, so they are not offered to it.
+   */
   readonly edit?: (g: Builder, site: Site, value: Value) => Value;
 }
 
@@ -44,7 +47,8 @@ export function composeModel(
     (layer: number) =>
     (kind: BlockSiteKind, value: Value): Value => {
       const site = { kind, block: layer };
-      const flowing = edit === undefined ? value : edit(g, site, value);
+      const isStream = kind !== 'pattern';
+      const flowing = edit === undefined || !isStream ? value : edit(g, site, value);
       const key = siteKey(site);
       if (wanted.has(key)) {
         const byRow = kind === 'pattern' ? patternByToken(g, frame, flowing) : flowing;

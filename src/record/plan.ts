@@ -21,6 +21,7 @@ import { readPrompts, type PromptSet } from '../text/prompts.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { predictPeakBytes } from '../runtime/budget.ts';
 import { planBatches, type Batch } from './batches.ts';
+import { versions } from './versions.ts';
 
 /** What `extract` is asked for. */
 export interface ExtractRequest {
@@ -216,6 +217,10 @@ export function planCore(plan: Plan): Readonly<Record<string, unknown>> {
     store: request.store,
     batch_tokens: request.batchTokens,
     threads: request.threads,
+    // Another version may compute or lay out a file differently; a run is never made of two.
+    versions: Object.entries(versions())
+      .map((entry) => entry.join(' '))
+      .join(', '),
   };
 }
 

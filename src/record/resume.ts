@@ -20,7 +20,7 @@ export function tasksLeft(
   if (earlier === null) return [...plan.checkpoints];
   if (earlier.plan.sha256 !== planHash(plan)) {
     throw conflict(
-      'the folder holds a run of another plan (prompts, positions, batches or threads differ)',
+      'the folder holds a run of another plan (prompts, positions, batches, threads or versions differ)',
       out,
     );
   }

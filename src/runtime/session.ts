@@ -7,7 +7,7 @@
  * pieces and, for heavy work, in a process of its own.
  */
 
-import { dirname } from 'node:path';
+import { dirname, sep } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { invariant } from '../base/invariant.ts';
 import { encodeModel } from '../graph/encode.ts';
@@ -99,11 +99,21 @@ function commonFolder(graph: Graph): string {
   if (folders.length === 0) return '';
   let common = folders[0];
   for (const folder of folders) {
-    while (folder !== common && !folder.startsWith(common.endsWith('/') ? common : `${common}/`)) {
-      common = dirname(common);
+    while (!`${folder}${sep}`.startsWith(common.endsWith(sep) ? common : `${common}${sep}`)) {
+      const above = dirname(common);
+      if (above === common) throw onTwoDisks(folder, folders[0]);
+      common = above;
     }
   }
   return common;
+}
+
+/** onnxruntime resolves all files of a graph below one folder, which two drives do not have. */
+function onTwoDisks(a: string, b: string): UserError {
+  return new UserError('CHECKPOINT_MISSING', 'the weights of one graph lie on two drives', {
+    where: `${a} and ${b}`,
+    fix: 'Put all files of the model on one drive.',
+  });
 }
 
 function explained(cause: unknown): unknown {
