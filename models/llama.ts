@@ -42,15 +42,19 @@ interface LlamaSettings extends DecoderSettings {
 export const llama: Architecture<LlamaSettings> = {
   ...decoder,
   family: 'llama',
-  irrelevantKeys: ['pretraining_tp'],
+  irrelevantKeys: ['is_llama_config', 'pretraining_tp'],
   absentSites: () => noPostNorms,
 
-  readSettings: (config) => ({
-    ...readDecoder(config, { keyHeads: 'as heads', isTied: false }),
-    activation: config.choice('hidden_act', activations),
-    attentionBias: config.flag('attention_bias', false),
-    mlpBias: config.flag('mlp_bias', false),
-  }),
+  readSettings(config) {
+    // Features of a head turn in two halves; neighbouring pairs would be other mathematics.
+    config.require('rope_interleaved', false);
+    return {
+      ...readDecoder(config, { keyHeads: 'as heads', isTied: false }),
+      activation: config.choice('hidden_act', activations),
+      attentionBias: config.flag('attention_bias', false),
+      mlpBias: config.flag('mlp_bias', false),
+    };
+  },
 
   blockParameters: (settings) => [
     ...gains(settings.width, 'input_layernorm', 'post_attention_layernorm'),

@@ -22,6 +22,7 @@ const irrelevantEverywhere: ReadonlySet<string> = new Set(
     'encoder_no_repeat_ngram_size bad_words_ids num_return_sequences remove_invalid_values suppress_tokens',
     'begin_suppress_tokens exponential_decay_length_penalty finetuning_task id2label label2id num_labels problem_type',
     'tokenizer_class prefix task_specific_params chunk_size_feed_forward unsloth_version unsloth_fixed unsloth_training',
+    'transformers.js_config',
   ].flatMap((line) => line.split(' ')),
 );
 

@@ -6,10 +6,11 @@
 import { describe, expect, it } from 'vitest';
 import { Builder } from '../../src/graph/builder.ts';
 import { selectSites, siteKey } from '../../src/graph/sites.ts';
+import { greedy } from '../../src/runtime/generate.ts';
 import { untrainedTwin } from '../../models/bindings.ts';
 import { architectures } from '../../models/registry.ts';
 import type { Model } from '../../models/model.ts';
-import { goldenFacts, bitsOf, forward } from '../support/golden.ts';
+import { bitsOf, forward, goldenFacts, type GoldenFacts } from '../support/golden.ts';
 import {
   configOf,
   modelOf,
@@ -48,6 +49,27 @@ describe('each family', () => {
     expect(compared).toEqual(expect.arrayContaining([...model.sites.kinds]));
   });
 });
+
+describe('greedy', () => {
+  const written = wholeCases.filter((name) => greedyOf(name) !== undefined);
+
+  it.each(written)('goes on as transformers does in %s', async (name) => {
+    const model = await modelOf(name);
+    const { prompts } = goldenFacts(name);
+    const wanted = greedyOf(name) ?? [];
+    for (const [i, prompt] of prompts.entries()) {
+      const maxTokens = Math.min(wanted[i].length, model.settings.context - prompt.length);
+      const answer = await greedy(model, prompt, { maxTokens });
+      expect(answer).toEqual(wanted[i].slice(0, maxTokens));
+    }
+  });
+});
+
+/** Tokens that transformers chose after each prompt; absent where the reference has none. */
+function greedyOf(name: string): readonly (readonly number[])[] | undefined {
+  const facts: Partial<GoldenFacts> = goldenFacts(name);
+  return facts.greedy;
+}
 
 describe('settings that few files use', () => {
   it.each(variantCases)('%s: every tensor within 4 noise floors', async (name) => {

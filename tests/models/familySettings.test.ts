@@ -50,6 +50,7 @@ describe('a published config', () => {
 const publishedCounts: readonly (readonly [string, number])[] = [
   ['Llama 3 8B', 8_030_261_248],
   ['Llama 2 7B', 6_738_415_616],
+  ['SmolLM2 135M', 134_515_008],
   ['Mistral 7B v0.1', 7_241_732_096],
   ['Qwen2.5 7B', 7_615_616_512],
   ['Qwen3 8B', 8_190_735_360],
@@ -353,6 +354,11 @@ describe('readSettings refuses', () => {
       'gemma2 without a cap',
       old('gemma2', { final_logit_softcapping: undefined }),
       'final_logit_softcapping is missing',
+    ],
+    [
+      'llama whose neighbouring features turn together',
+      modern('llama_mha', { rope_interleaved: true }),
+      'rope_interleaved true is not supported',
     ],
     [
       'gemma3 with a cap on scores',
