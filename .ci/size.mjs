@@ -1,7 +1,8 @@
 /**
  * How large has the project grown? Prints lines by folder and every file or function over its limit.
  *
- * Growth is shown, not forbidden, up to the hard limits: 400 lines a file, 80 a function.
+ * Growth is shown, not forbidden, up to the hard limits: 400 lines a file, 80 a function; 600 lines a
+ * file of tests, which are tables more often than thoughts.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -11,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 
 const soft = { file: 250, function: 60 };
 const hard = { file: 400, function: 80 };
+const hardForTests = 600;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const listed = ['ls-files', '-z', '--cached', '--others', '--exclude-standard'];
@@ -35,10 +37,10 @@ for (const { path, lines } of files) {
 process.exitCode = tooLarge ? 1 : 0;
 
 function report(kind, name, length) {
-  if (length > hard[kind]) tooLarge = true;
+  const most = kind === 'file' && name.startsWith('tests/') ? hardForTests : hard[kind];
+  if (length > most) tooLarge = true;
   if (length > soft[kind]) {
-    const limit =
-      length > hard[kind] ? `over the hard limit of ${hard[kind]}` : `over ${soft[kind]}`;
+    const limit = length > most ? `over the hard limit of ${most}` : `over ${soft[kind]}`;
     console.log(`${name}: ${length} lines, ${limit}`);
   }
 }
