@@ -90,7 +90,10 @@ async function matchWeights(
   for (const tensor of checkpoint.tensors.values()) {
     const isTrunk = prefix !== '' && tensor.name.startsWith(prefix);
     const name = isTrunk ? tensor.name.slice(prefix.length) : tensor.name;
-    canonical.set(name === headName ? head : name, tensor);
+    const key = name === headName ? head : name;
+    // Two names for one parameter, with and without the prefix or of the head: which one is meant?
+    if (canonical.has(key)) throw unexpected(tensor);
+    canonical.set(key, tensor);
   }
   const weights = new Map<string, StoredTensor>();
   for (const parameter of parametersOf(architecture, settings)) {

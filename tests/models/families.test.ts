@@ -4,13 +4,14 @@
  */
 
 import { describe, expect, it } from 'vitest';
+import { openCheckpoint } from '../../src/files/checkpoint.ts';
 import { Builder } from '../../src/graph/builder.ts';
 import { selectSites, siteKey } from '../../src/graph/sites.ts';
 import { greedy } from '../../src/runtime/generate.ts';
 import { untrainedTwin } from '../../models/bindings.ts';
+import { openModel, type Model } from '../../models/model.ts';
 import { architectures } from '../../models/registry.ts';
-import type { Model } from '../../models/model.ts';
-import { bitsOf, forward, goldenFacts, type GoldenFacts } from '../support/golden.ts';
+import { bitsOf, forward, goldenFacts, goldenFolder, type GoldenFacts } from '../support/golden.ts';
 import {
   configOf,
   modelOf,
@@ -119,6 +120,22 @@ describe('a prompt', () => {
     const fetched = await forward(model, { prompts: [[5]], sites: sitesOf(model) });
     expect(fetched['logits'].shape).toEqual([1, model.settings.vocabulary]);
     expect(fetched['logits'].data.every(Number.isFinite)).toBe(true);
+  });
+});
+
+describe('openModel refuses', () => {
+  it.each([
+    ['two heads', 'gpt_neox', 'embed_out.weight', 'lm_head.weight'],
+    ['a tensor with and without the prefix', 'gpt_neo', 'transformer.wte.weight', 'wte.weight'],
+  ])('%s', async (_, name, stored, twice) => {
+    const files = await openCheckpoint(goldenFolder(name));
+    const tensor = files.tensors.get(stored);
+    if (tensor === undefined) throw new Error(`${name} holds no ${stored}`);
+    const tensors = new Map([...files.tensors, [twice, { ...tensor, name: twice }]]);
+    await expect(openModel({ ...files, tensors })).rejects.toMatchObject({
+      code: 'TENSOR_UNEXPECTED',
+      what: `config.json has no place for tensor "${twice}"`,
+    });
   });
 });
 
