@@ -59,6 +59,7 @@ await withFolder(async (folder) => {
       opening: opening.cpu,
       cpu,
       wall: passes.map((each) => each.wall),
+      peak: Math.round(process.resourceUsage().maxRSS / 1024),
       gemm: rate,
       fraction: achieved / rate,
     }),
