@@ -15,7 +15,13 @@ import { cli, runScript, runWatched, withFolder } from './measure.mjs';
 const [model, prompts, threads, what] = process.argv.slice(2);
 if (what === 'pass') {
   const set = basename(prompts, '.json').replace('prompts-', '');
-  const task = { model: basename(model), prompts: set, threads: Number(threads), rounds: 1, batchTokens: 512 };
+  const task = {
+    model: basename(model),
+    prompts: set,
+    threads: Number(threads),
+    rounds: 1,
+    batchTokens: 512,
+  };
   const { tokens, wall, cpu, peak } = await runScript('pass.mjs', JSON.stringify(task));
   const line = { model: task.model, tokens, times: wall, cpu, ready_s: 0, wall_s: 0 };
   console.log(JSON.stringify({ ...line, rss_mb: peak, out_bytes: 0, check: 0 }));
@@ -25,14 +31,28 @@ await withFolder(async (folder) => {
   const run = join(folder, 'run');
   const jsonl = prompts.replace(/\.json$/, '.jsonl');
   const options = `--sites resid_post --positions last --threads ${threads} --json`.split(' ');
-  const { wall, cpu, peak, stdout } = await runWatched(
-    [cli, 'extract', `m=${model}`, '--prompts', jsonl, '--out', run, ...options],
-  );
+  const { wall, cpu, peak, stdout } = await runWatched([
+    cli,
+    'extract',
+    `m=${model}`,
+    '--prompts',
+    jsonl,
+    '--out',
+    run,
+    ...options,
+  ]);
   const { tokens, sites } = JSON.parse(stdout);
   const file = join(run, 'activations', 'm', `${sites.at(-1)}.safetensors`);
   const values = await readFloats((await readSafetensorsHeader(file)).tensors.get('last'));
   const check = values.reduce((sum, value) => sum + Math.abs(value), 0) / values.length;
   const size = statSync(file).size * sites.length;
-  const line = { model: basename(model), tokens, times: [wall], cpu: [cpu], ready_s: 0, wall_s: wall };
+  const line = {
+    model: basename(model),
+    tokens,
+    times: [wall],
+    cpu: [cpu],
+    ready_s: 0,
+    wall_s: wall,
+  };
   console.log(JSON.stringify({ ...line, rss_mb: Math.round(peak), out_bytes: size, check }));
 });

@@ -62,7 +62,10 @@ export async function withFolder(use) {
 /** Runs `node ...argv`; wall seconds and what it printed. @throws where it fails. */
 export async function runNode(argv, environment = process.env) {
   const start = performance.now();
-  const child = spawn(process.execPath, argv, { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, argv, {
+    env: environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const output = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr']) {
     child[name].setEncoding('utf8').on('data', (text) => (output[name] += text));
@@ -76,9 +79,15 @@ export async function runNode(argv, environment = process.env) {
 export async function runWatched(argv) {
   return await withFolder(async (folder) => {
     const witness = new URL('./witness.mjs', import.meta.url).href;
-    const environment = { ...process.env, BENCH_WITNESS: folder, NODE_OPTIONS: `--import=${witness}` };
+    const environment = {
+      ...process.env,
+      BENCH_WITNESS: folder,
+      NODE_OPTIONS: `--import=${witness}`,
+    };
     const { wall, stdout } = await runNode(argv, environment);
-    const seen = readdirSync(folder).map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')));
+    const seen = readdirSync(folder).map((name) =>
+      JSON.parse(readFileSync(join(folder, name), 'utf8')),
+    );
     const cpu = seen.reduce((sum, usage) => sum + usage.cpu, 0);
     return { wall, stdout, cpu, peak: Math.max(...seen.map(({ peak }) => peak)) };
   });
@@ -87,6 +96,9 @@ export async function runWatched(argv) {
 /** Runs a script of this folder as heavy commands run, with their environment; its last line is JSON. */
 export async function runScript(name, ...argv) {
   const script = fileURLToPath(new URL(`./${name}`, import.meta.url));
-  const { stdout } = await runNode([script, ...argv], workerEnvironment(process.env, process.platform));
+  const { stdout } = await runNode(
+    [script, ...argv],
+    workerEnvironment(process.env, process.platform),
+  );
   return JSON.parse(stdout.trim().split('\n').at(-1));
 }

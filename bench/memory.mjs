@@ -28,13 +28,29 @@ for (const [model, prompts, count, sites, positions, batchTokens] of cases) {
     const file = join(folder, 'prompts.jsonl');
     writeFileSync(file, `${lines.slice(0, count).join('\n')}\n`);
     const command = [cli, 'extract', `m=${join(inputs, model)}`, '--prompts', file, '--json'];
-    const options = ['--sites', sites, '--positions', positions, '--batch-tokens', String(batchTokens)];
+    const options = [
+      '--sites',
+      sites,
+      '--positions',
+      positions,
+      '--batch-tokens',
+      String(batchTokens),
+    ];
     const line = [...command, ...options, '--threads', '1', '--out', join(folder, 'run')];
     const { stdout } = await runNode([...line, '--dry-run']);
     const predicted = JSON.parse(stdout).predicted_peak_bytes / 2 ** 20;
     const { peak } = await runWatched(line);
     const ratio = (predicted / peak).toFixed(2);
-    rows.push([model, prompts, sites, positions, batchTokens, predicted.toFixed(0), peak.toFixed(0), ratio]);
+    rows.push([
+      model,
+      prompts,
+      sites,
+      positions,
+      batchTokens,
+      predicted.toFixed(0),
+      peak.toFixed(0),
+      ratio,
+    ]);
   });
 }
 printTable([

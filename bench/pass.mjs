@@ -19,8 +19,15 @@ import { openSession } from '../dist/src/runtime/session.js';
 import { operationsPerToken } from './models.mjs';
 import { inputs, timed, withFolder } from './measure.mjs';
 
-const { model, prompts, positions = 'last', sites = 'resid_post', rounds = 3, threads = 1, batchTokens = 1024 } =
-  JSON.parse(process.argv[2]);
+const {
+  model,
+  prompts,
+  positions = 'last',
+  sites = 'resid_post',
+  rounds = 3,
+  threads = 1,
+  batchTokens = 1024,
+} = JSON.parse(process.argv[2]);
 
 const plan = await planExtraction({
   checkpoints: [{ name: 'm', folder: join(inputs, model) }],
@@ -34,7 +41,10 @@ const plan = await planExtraction({
 });
 const [task] = plan.checkpoints;
 const { architecture, settings } = task.model;
-const graph = composeModel(architecture, settings, task.bind, { sites: task.sites, length: plan.longest });
+const graph = composeModel(architecture, settings, task.bind, {
+  sites: task.sites,
+  length: plan.longest,
+});
 const opening = await timed(() => openSession(graph, { threads }));
 const session = opening.result;
 const product = await productSession();

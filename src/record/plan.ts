@@ -253,13 +253,12 @@ export function peakBytes(plan: Plan): number {
     ...plan.batches.map(({ prompts, length }) => prompts.length * length),
   );
   return Math.max(
-    ...plan.checkpoints.map(({ model, sites }) => {
-      const { settings, architecture } = model;
-      const sizes = parametersOf(architecture, settings).map(({ shape }) => product(shape));
+    ...plan.checkpoints.map((checkpoint) => {
+      const { model, sites } = checkpoint;
+      const { settings } = model;
       return predictPeakBytes({
-        parameters: sizes.reduce((sum, size) => sum + size, 0),
-        largestParameter: Math.max(...sizes),
-        storedBytes: [...model.weights.values()].reduce((sum, { length }) => sum + length, 0),
+        parameters: heldParameters(checkpoint),
+        halfBytes: halfBytes(model),
         batchTokens,
         longest: plan.longest,
         width: settings.width,
@@ -270,6 +269,29 @@ export function peakBytes(plan: Plan): number {
       });
     }),
   );
+}
+
+function halfBytes({ weights }: Model): number {
+  const lengths = Array.from(weights.values(), ({ dtype, length }) =>
+    dtype === 'F32' ? 0 : length,
+  );
+  return lengths.reduce((sum, length) => sum + length, 0);
+}
+
+/** Elements of the weights that the graph of these sites holds, and of what is made on the way to it. */
+function heldParameters({ model, sites, record }: PlannedCheckpoint): number {
+  const { architecture, settings } = model;
+  const wantsLogits = sites.some(({ kind }) => kind === 'logits');
+  const elements = parametersOf(architecture, settings)
+    .filter(({ name }) => wantsLogits || !name.startsWith('lm_head.'))
+    // A tied table is looked up as it is stored, and multiplied by in a packed copy.
+    .map(({ name, shape }) => {
+      const isReadTwice = wantsLogits && settings.isTied && name === architecture.embedding;
+      return product(shape) * (isReadTwice ? 2 : 1);
+    });
+  // A twin's weights lie in no file: they are drawn, encoded, read and packed in memory.
+  const copies = record.twin_seed === null ? 1 : 4;
+  return copies * elements.reduce((sum, size) => sum + size, 0);
 }
 
 /** The plan in a few lines of words, for `--dry-run` and logs. */

@@ -10,11 +10,10 @@ import { UserError } from '../base/errors.ts';
 import { formatBytes } from '../base/units.ts';
 
 export interface Workload {
-  /** Weights that the graph reads, and the largest of them, in elements. */
+  /** Weights that the graph holds, in elements; one that is read in two ways counts twice. */
   readonly parameters: number;
-  readonly largestParameter: number;
-  /** Bytes in which they are stored. */
-  readonly storedBytes: number;
+  /** Bytes of those that are stored in half precision. */
+  readonly halfBytes: number;
   /** Tokens of the largest batch, padding included, and its longest prompt. */
   readonly batchTokens: number;
   readonly longest: number;
@@ -25,19 +24,17 @@ export interface Workload {
   readonly fetched: number;
 }
 
-/** Node with onnxruntime and a tokenizer loaded, before any model. */
-const processBytes = 190 * 2 ** 20;
+/** Node with onnxruntime and a small tokenizer loaded, before any model. */
+const processBytes = 110 * 2 ** 20;
 
 /** Bytes that the process will hold at its peak. */
 export function predictPeakBytes(work: Workload): number {
   const float = 4;
   const weights = work.parameters * float;
-  // Packing keeps the original of one weight beside its packed copy; float16 is widened first.
-  const packing =
-    work.largestParameter * float + (work.storedBytes < weights ? work.storedBytes : 0);
+  // Originals are mapped and let go as they are packed; those in half precision are widened first.
   const stream = work.batchTokens * float * (6 * work.width + 3 * work.mlpWidth);
   const scores = work.batchTokens * work.longest * work.heads * float;
-  return processBytes + weights + packing + stream + scores + 3 * work.fetched * float;
+  return processBytes + weights + work.halfBytes + stream + scores + 2 * work.fetched * float;
 }
 
 /** Memory that a run may take when nobody says: four fifths of what is free. */

