@@ -5,7 +5,7 @@
  * what is made here; `UPDATE_DOCS=1 npx vitest run tests/docs.test.ts && npm run format` writes them anew.
  */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Option } from 'commander';
@@ -19,6 +19,7 @@ import { paritySpec } from '../../src/cli/specs/parity.ts';
 import { probeSpec } from '../../src/cli/specs/probe.ts';
 import { runsSpec } from '../../src/cli/specs/runs.ts';
 import { viewSpec } from '../../src/cli/specs/view.ts';
+import { modelOf, variantCases, variantModel, wholeCases, worstFloors } from './families.ts';
 
 /** A description without the type of what its options are read into. */
 type AnySpec = Pick<CommandSpec<never>, 'name' | 'summary' | 'operands' | 'options' | 'examples'>;
@@ -37,7 +38,9 @@ export const specs: readonly AnySpec[] = [
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Page → name of a block → what must stand in it. */
-export const blocks: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
+export const blocks: Readonly<
+  Record<string, Readonly<Record<string, () => string | Promise<string>>>>
+> = {
   'README.md': { families: familyTable },
   'docs/cli.md': {
     commands: () => specs.map(commandSection).join('\n\n'),
@@ -88,15 +91,31 @@ function errorTable(): string {
   return tableOf(['exit', 'codes'], rows).join('\n');
 }
 
-/** `model_type`, the first line of the family's own file, and whether it is held to a reference. */
-function familyTable(): string {
+/**
+ * `model_type`, the first line of the family's own file, how many reference cases it is held to in
+ * each spelling of the config, and the worst error over all their tensors in noise floors.
+ */
+async function familyTable(): Promise<string> {
+  const held = new Map<unknown, number[]>();
+  const add = (family: unknown, floors: number): void => {
+    held.set(family, [...(held.get(family) ?? []), floors]);
+  };
+  for (const name of wholeCases) {
+    const model = await modelOf(name);
+    add(model.architecture.family, await worstFloors(model, name));
+  }
+  for (const name of variantCases) {
+    const model = await variantModel(name);
+    add(model.architecture.family, await worstFloors(model, `variants/${name}`));
+  }
   const rows = [...architectures.keys()].map((family) => {
     const path = fileOf(family);
     const models = /^\/\*\*\n \* (.+?)\.?\n/.exec(readFileSync(join(root, path), 'utf8'))?.[1];
-    const isHeld = goldenFamilies().includes(family);
-    return [code(family), `[${models ?? family}](${path})`, isHeld ? 'yes' : 'no'];
+    const floors = held.get(family) ?? [];
+    const worst = Math.max(...floors).toFixed(1);
+    return [code(family), `[${models ?? family}](${path})`, String(floors.length), `${worst} ×`];
   });
-  return tableOf(['`model_type`', 'models', 'reference in `tests/golden`'], rows).join('\n');
+  return tableOf(['`model_type`', 'models', 'cases', 'worst error / noise floor'], rows).join('\n');
 }
 
 /** The file that defines a family. */
@@ -107,19 +126,6 @@ function fileOf(family: string): string {
   );
   if (found === undefined) throw new Error(`no file in models/ says family: '${family}'`);
   return `models/${found}`;
-}
-
-/** The family of each reference checkpoint. */
-function goldenFamilies(): unknown[] {
-  return readdirSync(join(root, 'tests/golden'))
-    .map((name) => join(root, 'tests/golden', name, 'config.json'))
-    .filter((path) => existsSync(path) && existsSync(join(path, '../golden.safetensors')))
-    .map((path) => {
-      const config: unknown = JSON.parse(readFileSync(path, 'utf8'));
-      return typeof config === 'object' && config !== null && 'model_type' in config
-        ? config.model_type
-        : undefined;
-    });
 }
 
 function tableOf(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
