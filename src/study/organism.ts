@@ -33,7 +33,7 @@ export function organismRequest(folder: string, threads: number): ExtractRequest
     prompts: join(folder, 'prompts.jsonl'),
     sites: 'resid_post',
     positions: positions.join(','),
-    batchTokens: 1024,
+    batchTokens: 512,
     threads,
     store: 'float32',
     // The same opening for every prompt: what is read after it does not depend on words already said.
