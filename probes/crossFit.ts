@@ -6,23 +6,51 @@
 
 import { takeRows } from '../src/math/rows.ts';
 import type { Rows } from '../src/math/rows.ts';
+import { fitNearestCentroid } from './centroid.ts';
+import { fitDiscriminant } from './discriminant.ts';
 import type { Split } from './folds.ts';
 import { fitLogistic, fitPrepared, prepareLogistic } from './logistic.ts';
 import { fitMeanDifference, refitMeanDifference } from './meanDifference.ts';
 import { auroc } from './metrics.ts';
+import { fitContrastPairs, fitLat } from './pairs.ts';
+import type { PairOptions } from './pairs.ts';
 import { score } from './probe.ts';
-import type { Estimator, FitOptions, LinearProbe } from './probe.ts';
+import type { Estimator, LinearProbe } from './probe.ts';
 import { refitLogistic } from './refitLogistic.ts';
+import { refitSpectral } from './refitSpectral.ts';
+import { fitRidge } from './ridge.ts';
 
-export interface EstimatorOptions extends FitOptions {
+export interface EstimatorOptions extends PairOptions {
   readonly estimator: Estimator;
 }
 
+type Fit = (rows: Rows, labels: ArrayLike<number>, options: PairOptions) => LinearProbe;
+
+const fits: Readonly<Record<Estimator, Fit>> = {
+  mean_difference: fitMeanDifference,
+  logistic: fitLogistic,
+  lda: fitDiscriminant,
+  ridge: fitRidge,
+  nearest_centroid: fitNearestCentroid,
+  contrast_pair: fitContrastPairs,
+  lat: fitLat,
+};
+
 /** Fits the estimator that `options` name, on all rows. */
 export function fit(rows: Rows, labels: ArrayLike<number>, options: EstimatorOptions): LinearProbe {
-  return options.estimator === 'logistic'
-    ? fitLogistic(rows, labels, options)
-    : fitMeanDifference(rows, labels, options);
+  return fits[options.estimator](rows, labels, options);
+}
+
+/** Fits it on some of the rows. */
+export function fitOn(
+  rows: Rows,
+  labels: ArrayLike<number>,
+  train: Int32Array,
+  options: EstimatorOptions,
+): LinearProbe {
+  const { groups } = options;
+  const chosen = groups === undefined ? {} : { groups: Array.from(train, (row) => groups[row]) };
+  return fit(takeRows(rows, train), pick(labels, train), { ...options, ...chosen });
 }
 
 export interface CrossFit {
@@ -51,7 +79,10 @@ export function crossFit(
     sums[labelling] += auroc(scores, pick(labellings[labelling], test));
     onNull();
   };
-  if (options.estimator === 'mean_difference') {
+  // A nearest centroid ranks as the mean difference does.
+  const isOfMeans =
+    options.estimator === 'mean_difference' || options.estimator === 'nearest_centroid';
+  if (isOfMeans && labellings.length > 0) {
     refitMeanDifference(rows, splits, labellings, options, (labelling, s, scores) =>
       record(labelling, splits[s], scores),
     );
@@ -59,13 +90,23 @@ export function crossFit(
   const scores = splits.map((split) => {
     const { train, test } = split;
     const tested = takeRows(rows, test);
-    if (options.estimator === 'mean_difference') {
-      return score(fitMeanDifference(takeRows(rows, train), pick(labels, train), options), tested);
-    }
-    const prepared = prepareLogistic(rows, train, options);
     const targets = labellings.map((labelling) => pick(labelling, train));
-    refitLogistic(prepared, tested, targets, (k, found) => record(k, split, found));
-    return score(fitPrepared(prepared, pick(labels, train)), tested);
+    const visit = (k: number, found: Float64Array): void => record(k, split, found);
+    if (options.estimator === 'logistic') {
+      const prepared = prepareLogistic(rows, train, options);
+      refitLogistic(prepared, tested, targets, visit);
+      return score(fitPrepared(prepared, pick(labels, train)), tested);
+    }
+    if (options.estimator === 'lda' || options.estimator === 'ridge') {
+      if (targets.length > 0) {
+        refitSpectral(options.estimator, rows, split, targets, options, visit);
+      }
+    } else if (!isOfMeans) {
+      labellings.forEach((labelling, k) =>
+        visit(k, score(fitOn(rows, labelling, train, options), tested)),
+      );
+    }
+    return score(fitOn(rows, labels, train, options), tested);
   });
   return { scores, nulls: sums.map((sum) => sum / splits.length) };
 }

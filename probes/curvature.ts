@@ -27,7 +27,7 @@ const rankTolerance = 1e-12;
 
 /** The bound for training rows `[n, d]`, centred if there is an intercept. */
 export function curvatureOf(x: Rows, c: number, intercept: boolean): Curvature {
-  const { directions, variation } = x.d <= x.n ? fromColumns(x) : fromRows(x);
+  const { directions, variation } = axesOf(x);
   return {
     directions,
     inverse: variation.map((lambda) => 1 / (1 + (c / 4) * Math.max(lambda, 0))),
@@ -35,9 +35,25 @@ export function curvatureOf(x: Rows, c: number, intercept: boolean): Curvature {
   };
 }
 
-interface Axes {
+/** The principal axes of rows as they stand: centre them first where the origin is not theirs. */
+export interface Axes {
+  /** Orthonormal, the axis of largest variation first: `[r, d]`. */
   readonly directions: Rows;
+  /** Eigenvalues of XᵀX along them, `[r]`; with no fewer rows than columns some may be 0 but for rounding. */
   readonly variation: Float64Array;
+}
+
+/** XᵀX = Σ variation·directionᵀdirection, from whichever inner products are fewer. Shape: `[n, d] → [r, d]`. */
+export function axesOf(x: Rows): Axes {
+  return x.d <= x.n ? fromColumns(x) : fromRows(x);
+}
+
+/** The axes along which rows vary by more than rounding. */
+export function varyingAxes(x: Rows): Axes {
+  const { directions, variation } = axesOf(x);
+  const rank = variation.filter((value) => value > rankTolerance * variation[0]).length;
+  const data = directions.data.subarray(0, rank * directions.d);
+  return { directions: { n: rank, d: directions.d, data }, variation: variation.slice(0, rank) };
 }
 
 function fromColumns(x: Rows): Axes {

@@ -19,9 +19,8 @@ import {
   splitsOf,
 } from './folds.ts';
 import { clusteredInterval } from './interval.ts';
-import { checkPenalty } from './logistic.ts';
 import { auroc } from './metrics.ts';
-import { checkLabels } from './probe.ts';
+import { checkLabels, checkPenalty, hasPenalty } from './probe.ts';
 import type { LinearProbe } from './probe.ts';
 import { shuffledLabels } from './shuffles.ts';
 
@@ -96,7 +95,7 @@ export function evaluateProbe(
   const drawn = shuffledLabels(labels, groups, splits, shuffles, random.fork('shuffles'));
   let done = 0;
   const onNull = (): void => options.onProgress?.(++done, shuffles * splits.length);
-  const fits = crossFit(rows, labels, splits, drawn.labellings, options, onNull);
+  const fits = crossFit(rows, labels, splits, drawn.labellings, { ...options, groups }, onNull);
   const held = splits.map(({ test }, f) => ({
     scores: fits.scores[f],
     labels: pick(labels, test),
@@ -117,7 +116,7 @@ export function evaluateProbe(
     ...spread,
     null: summarise(fits.nulls, observed),
     shuffled: drawn.shuffled,
-    probe: fit(rows, labels, options),
+    probe: fit(rows, labels, { ...options, groups }),
     scores,
     folds,
   };
@@ -149,7 +148,7 @@ function checkInput(
   shuffles: number,
 ): void {
   checkLabels(labels, rows);
-  if (options.estimator === 'logistic') checkPenalty(options.c ?? 1);
+  if (hasPenalty(options.estimator)) checkPenalty(options.c ?? 1);
   if (groups.length !== rows.n) {
     throw new UserError('SHAPE_MISMATCH', `${groups.length} group values for ${rows.n} rows`, {
       fix: 'Give one group value for each row.',

@@ -8,6 +8,7 @@
  */
 
 import { invariant } from '../src/base/invariant.ts';
+import { twoSidedNormal } from '../src/math/distributions.ts';
 import { distinctGroups } from './folds.ts';
 
 /** One test fold: scores of rows that its fit has not seen. */
@@ -52,14 +53,21 @@ export function clusteredInterval(
  * @see Obuchowski 1997, Biometrics 53(2), eq. 4–6; DeLong, DeLong and Clarke-Pearson 1988.
  */
 export function clusteredVariance({ scores, labels, groups }: TestSide): number {
-  const { share, area, positives, negatives } = placements(scores, labels);
+  return varianceOf(placements(scores, labels), labels, groups);
+}
+
+function varianceOf(
+  { share, area, positives, negatives }: Placements,
+  labels: ArrayLike<number>,
+  groups: readonly string[],
+): number {
   invariant(positives > 0 && negatives > 0, 'an AUROC of one class');
   const clusterOf = new Map(distinctGroups(groups).map((group, i) => [group, i]));
   const above = new Float64Array(clusterOf.size);
   const below = new Float64Array(clusterOf.size);
   const withPositives = new Set<number>();
   const withNegatives = new Set<number>();
-  for (let row = 0; row < scores.length; row++) {
+  for (let row = 0; row < share.length; row++) {
     const cluster = clusterOf.get(groups[row]) ?? 0;
     const isPositive = labels[row] === 1;
     (isPositive ? above : below)[cluster] += share[row] - area;
@@ -111,4 +119,47 @@ function placements(scores: Float64Array, labels: ArrayLike<number>): Placements
     start = end;
   }
   return { share, area: wins / (positives * negatives), positives, negatives };
+}
+
+/** One test fold, scored by two probes. */
+export interface PairedSide extends TestSide {
+  /** Scores of the same rows by the other probe. */
+  readonly others: Float64Array;
+}
+
+export interface Difference {
+  /** Mean over folds of AUROC − AUROC of the other. */
+  readonly difference: number;
+  /** 95 % interval, symmetric, fits held fixed. */
+  readonly low: number;
+  readonly high: number;
+  /** Two-sided, of no difference; 1 where the two rank alike. */
+  readonly p: number;
+}
+
+/**
+ * Is one AUROC larger than another on the same rows? DeLong's paired test for clustered rows: the same
+ * variance as above, of the difference of the placements, so that what both have in common cancels.
+ *
+ * With few groups the normal law is generous; the rate of false alarms at 40 groups is in the tests.
+ */
+export function clusteredDifference(folds: readonly PairedSide[]): Difference {
+  let difference = 0;
+  let variance = 0;
+  for (const { scores, others, labels, groups } of folds) {
+    const one = placements(scores, labels);
+    const two = placements(others, labels);
+    const share = one.share.map((value, row) => value - two.share[row]);
+    const area = one.area - two.area;
+    difference += area / folds.length;
+    variance += varianceOf({ ...one, share, area }, labels, groups) / folds.length ** 2;
+  }
+  const half = z * Math.sqrt(variance);
+  const p =
+    variance > 0
+      ? twoSidedNormal(Math.abs(difference) / Math.sqrt(variance))
+      : difference === 0
+        ? 1
+        : 0;
+  return { difference, low: difference - half, high: difference + half, p };
 }

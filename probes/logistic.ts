@@ -9,13 +9,13 @@
 
 import { UserError } from '../src/base/errors.ts';
 import { Minimiser } from '../src/math/minimise.ts';
-import { rowAt, takeRows } from '../src/math/rows.ts';
+import { rowAt } from '../src/math/rows.ts';
 import type { Rows } from '../src/math/rows.ts';
 import { log1pExp, sigmoid } from '../src/math/special.ts';
 import { axpy, columnMeans, dot } from '../src/math/vectors.ts';
 import { curvatureOf, precondition } from './curvature.ts';
 import type { Curvature } from './curvature.ts';
-import { checkLabels, standardisationOf } from './probe.ts';
+import { checkLabels, checkPenalty, inFrame, standardisationOf } from './probe.ts';
 import type { FitOptions, LinearProbe, Standardisation } from './probe.ts';
 
 /** Largest entry of the gradient at which a fit counts as converged; scikit-learn stops at 1e-4. */
@@ -87,14 +87,6 @@ export function fitPrepared(prepared: PreparedRows, labels: ArrayLike<number>): 
   return { estimator: 'logistic', settings, coef, intercept };
 }
 
-/** @throws {UserError} `USAGE` unless 0 < c < ∞. */
-export function checkPenalty(c: number): void {
-  if (c > 0 && Number.isFinite(c)) return;
-  throw new UserError('USAGE', `C is "${c}", and an inverse strength must be above 0`, {
-    fix: 'Give C as a positive number, for example 1 or 0.1.',
-  });
-}
-
 /**
  * Where the solver puts its origin and units. With an unpenalised intercept the origin is free, and at
  * the mean of the training rows the intercept is independent of the other columns.
@@ -107,21 +99,6 @@ function frameOf(
   if (standardise) return standardisationOf(rows, train);
   const mean = intercept ? columnMeans(rows, train) : new Float64Array(rows.d);
   return { mean, scale: new Float64Array(rows.d).fill(1) };
-}
-
-/** (x − mean) / scale of the chosen rows, or of all, in float64. Shape: `[n, d] → [m, d]`. */
-export function inFrame(
-  rows: Rows,
-  index: ArrayLike<number> | undefined,
-  { mean, scale }: Standardisation,
-): Rows {
-  const every = index ?? Int32Array.from({ length: rows.n }, (_, i) => i);
-  const taken = takeRows(rows, every);
-  const { n, d, data } = taken;
-  for (let i = 0, at = 0; i < n; i++) {
-    for (let j = 0; j < d; j++, at++) data[at] = (data[at] - mean[j]) / scale[j];
-  }
-  return taken;
 }
 
 /** The minimising weights, `[d]` or with the intercept last `[d + 1]`. */

@@ -13,7 +13,7 @@ import { takeRows } from '../src/math/rows.ts';
 import type { Rows } from '../src/math/rows.ts';
 import { columnMeans, dot } from '../src/math/vectors.ts';
 import type { Split } from './folds.ts';
-import { checkLabels, standardisationOf } from './probe.ts';
+import { checkLabels, rowsWith, standardisationOf } from './probe.ts';
 import type { FitOptions, LinearProbe } from './probe.ts';
 
 /**
@@ -53,12 +53,6 @@ export function fitMeanDifference(
 
 function midpoint(a: Float64Array, b: Float64Array): Float64Array {
   return a.map((value, j) => (value + b[j]) / 2);
-}
-
-function rowsWith(labels: ArrayLike<number>, value: number): number[] {
-  const index: number[] = [];
-  for (let i = 0; i < labels.length; i++) if (labels[i] === value) index.push(i);
-  return index;
 }
 
 /**

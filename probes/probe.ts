@@ -5,15 +5,31 @@
  */
 
 import { UserError } from '../src/base/errors.ts';
-import { rowAt } from '../src/math/rows.ts';
+import { rowAt, takeRows } from '../src/math/rows.ts';
 import type { Rows } from '../src/math/rows.ts';
 import { columnDeviations, columnMeans } from '../src/math/vectors.ts';
 
-export type Estimator = 'mean_difference' | 'logistic';
+/** Every way in which a direction is found; see the file of that name. */
+export const estimators = [
+  'mean_difference',
+  'logistic',
+  'lda',
+  'ridge',
+  'nearest_centroid',
+  'contrast_pair',
+  'lat',
+] as const;
+
+export type Estimator = (typeof estimators)[number];
+
+/** Those with a penalty, whose strength `c` sets. */
+export function hasPenalty(estimator: Estimator): boolean {
+  return estimator === 'logistic' || estimator === 'ridge';
+}
 
 /** How a probe is fitted. */
 export interface FitOptions {
-  /** Inverse strength of the logistic penalty, as in scikit-learn; 1 if left out. */
+  /** Inverse strength of the penalty: C of logistic regression in scikit-learn, 1/α of ridge; 1 if left out. */
   readonly c?: number;
   /** Divide each column by its standard deviation on the training rows, after centring; false if left out. */
   readonly standardise?: boolean;
@@ -86,6 +102,67 @@ export function standardisationOf(rows: Rows, index?: ArrayLike<number>): Standa
 /** A column of equal numbers has a deviation of 0 but for the rounding of its mean (scikit-learn's rule). */
 function isConstant(deviation: number, mean: number): boolean {
   return deviation <= 10 * Number.EPSILON * Math.abs(mean);
+}
+
+/** What a fit finds, in the frame that it was given. */
+export interface Solution {
+  readonly coef: Float64Array;
+  readonly intercept: number;
+}
+
+/**
+ * Checks the labels, standardises if asked, and makes a probe of what `solve` finds.
+ *
+ * @param solve Given the rows in their frame, `[n, d]`.
+ */
+export function fitStandardised(
+  estimator: Estimator,
+  rows: Rows,
+  labels: ArrayLike<number>,
+  { c = 1, standardise = false, intercept = true }: FitOptions,
+  solve: (x: Rows) => Solution,
+): LinearProbe {
+  checkLabels(labels, rows);
+  const settings = { c: hasPenalty(estimator) ? c : null, standardise, intercept };
+  const frame = standardise ? standardisationOf(rows) : undefined;
+  const found = solve(frame === undefined ? rows : inFrame(rows, undefined, frame));
+  const probe = {
+    estimator,
+    settings,
+    coef: found.coef,
+    intercept: intercept ? found.intercept : 0,
+  };
+  return frame === undefined ? probe : { ...probe, ...frame };
+}
+
+/** The rows with this label, ascending. */
+export function rowsWith(labels: ArrayLike<number>, value: number): number[] {
+  const index: number[] = [];
+  for (let i = 0; i < labels.length; i++) if (labels[i] === value) index.push(i);
+  return index;
+}
+
+/** @throws {UserError} `USAGE` unless 0 < c < ∞. */
+export function checkPenalty(c: number): void {
+  if (c > 0 && Number.isFinite(c)) return;
+  throw new UserError('USAGE', `C is "${c}", and an inverse strength must be above 0`, {
+    fix: 'Give C as a positive number, for example 1 or 0.1.',
+  });
+}
+
+/** (x − mean) / scale of the chosen rows, or of all, in float64. Shape: `[n, d] → [m, d]`. */
+export function inFrame(
+  rows: Rows,
+  index: ArrayLike<number> | undefined,
+  { mean, scale }: Standardisation,
+): Rows {
+  const every = index ?? Int32Array.from({ length: rows.n }, (_, i) => i);
+  const taken = takeRows(rows, every);
+  const { n, d, data } = taken;
+  for (let i = 0, at = 0; i < n; i++) {
+    for (let j = 0; j < d; j++, at++) data[at] = (data[at] - mean[j]) / scale[j];
+  }
+  return taken;
 }
 
 /** Refuses labels that are not 0 and 1, one for each row, with both present. */

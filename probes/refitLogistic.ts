@@ -13,8 +13,8 @@ import { Minimiser } from '../src/math/minimise.ts';
 import type { Rows } from '../src/math/rows.ts';
 import { dot, norm } from '../src/math/vectors.ts';
 import { whiten } from './curvature.ts';
-import { inFrame } from './logistic.ts';
 import type { PreparedRows } from './logistic.ts';
+import { inFrame } from './probe.ts';
 
 /**
  * A null fit may stop once its gradient has shrunk to this share of that at zero weights. The scores are

@@ -17,6 +17,11 @@ const ceiling = 0.999;
 export const estimatorWords: Readonly<Record<ProbeCurve['estimator'], string>> = {
   logistic: 'logistic regression',
   mean_difference: 'difference of means',
+  lda: 'linear discriminant',
+  ridge: 'ridge regression',
+  nearest_centroid: 'nearest centroid',
+  contrast_pair: 'contrast pairs',
+  lat: 'LAT reader',
 };
 
 /** What the layer curve shows. */

@@ -46,13 +46,23 @@ export interface ProbeCurve {
   readonly label: string;
   /** Rows that took part, as an expression over columns; empty for all. */
   readonly where: string;
-  readonly estimator: 'mean_difference' | 'logistic';
+  readonly estimator: EstimatorName;
   readonly settings: ProbeSettings;
   readonly points: readonly ProbePoint[];
 }
 
+/** How a direction is found; the files of probes/ explain each. */
+export type EstimatorName =
+  | 'mean_difference'
+  | 'logistic'
+  | 'lda'
+  | 'ridge'
+  | 'nearest_centroid'
+  | 'contrast_pair'
+  | 'lat';
+
 export interface ProbeSettings {
-  /** Inverse strength of the penalty (logistic only), as in scikit-learn. */
+  /** Inverse strength of the penalty: C of scikit-learn's logistic regression, 1/α of ridge; null without one. */
   readonly c: number | null;
   readonly standardise: boolean;
   readonly intercept: boolean;

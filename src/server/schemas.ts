@@ -51,7 +51,15 @@ const curve = z.object({
   site_kind: name,
   label: name,
   where: name,
-  estimator: z.enum(['mean_difference', 'logistic']),
+  estimator: z.enum([
+    'mean_difference',
+    'logistic',
+    'lda',
+    'ridge',
+    'nearest_centroid',
+    'contrast_pair',
+    'lat',
+  ]),
   settings,
   points: z.array(point),
 });

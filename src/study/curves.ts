@@ -13,9 +13,9 @@ import { sha256OfBytes, writeFileAtomic } from '../files/atomic.ts';
 import { encodeSafetensors } from '../files/safetensors.ts';
 import { parseSite } from '../graph/sites.ts';
 import { takeRows } from '../math/rows.ts';
-import { evaluateProbe, type Evaluation } from '../../probes/evaluate.ts';
+import { evaluateProbe, type Evaluation, type EvaluationOptions } from '../../probes/evaluate.ts';
 import { groupedFolds } from '../../probes/folds.ts';
-import type { Estimator, LinearProbe } from '../../probes/probe.ts';
+import { hasPenalty, type Estimator, type LinearProbe } from '../../probes/probe.ts';
 import type { Run } from '../record/run.ts';
 import type { Prompt } from '../text/prompts.ts';
 import { columnOf, isTrue, parseWhere } from './where.ts';
@@ -60,14 +60,13 @@ export async function probeCurve(
   for (const site of sites) {
     if (shouldStop()) throw endedEarly();
     const rows = takeRows(await run.activations(request.checkpoint, site, request.position), index);
-    const evaluation = evaluateProbe(rows, labels, groups, { ...request, folds });
+    const evaluation = evaluateProbe(rows, labels, groups, { ...fitOf(request), folds });
     shuffled = evaluation.shuffled;
     const probe = `probes/${id}/${site}.safetensors`;
     await writeFileAtomic(join(run.folder, probe), encodeProbe(evaluation.probe));
     points.push(pointOf(site, evaluation, probe));
   }
   const { estimator, standardise, intercept } = request;
-  const isLogistic = estimator === 'logistic';
   return {
     id,
     checkpoint: request.checkpoint,
@@ -77,9 +76,9 @@ export async function probeCurve(
     where: request.where,
     estimator,
     settings: {
-      c: isLogistic ? request.c : null,
+      c: hasPenalty(estimator) ? request.c : null,
       standardise,
-      intercept: isLogistic && intercept,
+      intercept: hasPenalty(estimator) && intercept,
       groups: request.groups,
       folds: request.folds,
       shuffles: request.shuffles,
@@ -111,6 +110,12 @@ export function sitesOfKind(run: Run, checkpoint: string, kind: string): string[
     where: run.folder,
     fix: `Extract it with --sites ${kind} --add.`,
   });
+}
+
+/** The part of a request that an evaluation knows. */
+function fitOf(request: CurveRequest): EvaluationOptions {
+  const { estimator, c, standardise, intercept, shuffles, seed } = request;
+  return { estimator, c, standardise, intercept, shuffles, seed };
 }
 
 interface ChosenRows {

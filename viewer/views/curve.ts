@@ -328,7 +328,7 @@ function title({ label, siteKind }: Question): string {
 }
 
 function detail({ position, estimator, where }: Question): string {
-  const words = [position, estimator === 'logistic' ? 'logistic' : 'mean difference'];
+  const words = [position, estimator.replaceAll('_', ' ')];
   return [...words, ...(where === '' ? [] : [`where ${where}`])].join(' · ');
 }
 

@@ -1,13 +1,14 @@
 /** How `probe` is called. */
 
 import { Option } from 'commander';
+import type { EstimatorName } from '../../contract/report.ts';
 import { type CommandSpec, list, option, positive, whole } from '../args.ts';
 
 export interface ProbeArgs {
   readonly run: string;
   readonly label: string;
   readonly where?: string;
-  readonly estimator: 'mean_difference' | 'logistic';
+  readonly estimator: EstimatorName;
   readonly checkpoints?: readonly string[];
   /** A selection as in `extract`. */
   readonly sites?: string;
@@ -33,7 +34,15 @@ export const probeSpec: CommandSpec<ProbeArgs> = {
     ).makeOptionMandatory(),
     option('--where <expr>', 'only these prompts, e.g. triggered=true'),
     new Option('--estimator <name>', 'how the direction is found')
-      .choices(['mean_difference', 'logistic'])
+      .choices([
+        'mean_difference',
+        'logistic',
+        'lda',
+        'ridge',
+        'nearest_centroid',
+        'contrast_pair',
+        'lat',
+      ])
       .default('mean_difference'),
     option('--checkpoints <list>', 'default: all in the run', list),
     option('--sites <list>', 'default: all in the run'),
@@ -42,9 +51,13 @@ export const probeSpec: CommandSpec<ProbeArgs> = {
     option('--folds <n>', 'parts for cross-validation', whole(2, 1000)).default(5),
     option('--shuffles <n>', 'shuffled labellings for the null', whole(1)).default(200),
     option('--seed <n>', 'of folds, shuffles and bootstraps', whole(0)).default(0),
-    option('--c <number>', 'inverse strength of the penalty (logistic)', positive).default(1),
+    option(
+      '--c <number>',
+      'inverse strength of the penalty (logistic; 1/α of ridge)',
+      positive,
+    ).default(1),
     new Option('--standardise', 'scale each channel to mean 0 and variance 1 first'),
-    new Option('--no-intercept', 'fit no intercept (logistic)'),
+    new Option('--no-intercept', 'fit no intercept'),
     new Option('--preset <name>', 'the settings of a published probe').choices(['defection']),
   ],
   examples: [
