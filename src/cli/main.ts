@@ -10,7 +10,9 @@ import type { Example } from './args.ts';
 import { command, type Entry, type Host, runProgram } from './program.ts';
 import type { StartViewer } from './serve.ts';
 import { demoSpec } from './specs/demo.ts';
+import { exportSpec } from './specs/export.ts';
 import { extractSpec } from './specs/extract.ts';
+import { importSpec } from './specs/import.ts';
 import { inspectSpec } from './specs/inspect.ts';
 import { paritySpec } from './specs/parity.ts';
 import { probeSpec } from './specs/probe.ts';
@@ -25,6 +27,8 @@ const commands: readonly Entry[] = [
   command(extractSpec, async () => (await import('./commands/extract.ts')).run),
   command(probeSpec, async () => (await import('./commands/probe.ts')).run),
   command(viewSpec, async () => (await import('./commands/view.ts')).viewWith(startViewer)),
+  command(exportSpec, async () => (await import('./commands/export.ts')).run),
+  command(importSpec, async () => (await import('./commands/import.ts')).run),
   command(runsSpec, async () => (await import('./commands/runs.ts')).run),
 ];
 

@@ -35,11 +35,13 @@ export interface Manifest {
 export interface CheckpointRecord {
   /** As given on the command line; matches `^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`. */
   readonly name: string;
+  /** `imported` where another tool computed the activations. */
   readonly family: string;
+  /** Where they were imported: the highest block that is there, and one. */
   readonly n_layers: number;
   readonly d_model: number;
   readonly dtype: string;
-  /** SHA-256 over config and weights, see docs/formats.md. */
+  /** SHA-256 over config and weights, see docs/formats.md; over the given files where they were imported. */
   readonly sha256: string;
   /** `twin:SEED` where the weights are random and only the architecture is the checkpoint's. */
   readonly twin_seed: number | null;
@@ -54,9 +56,9 @@ export interface PromptsRecord {
   readonly count: number;
   /** The forced reply, or the column that holds it as `column:NAME`; null without one. */
   readonly force_reply: string | null;
-  /** Longest prompt in tokens, forced reply included, and the sum over prompts. */
-  readonly longest: number;
-  readonly tokens: number;
+  /** Longest prompt in tokens, forced reply included, and the sum over prompts; null if imported without tokens. */
+  readonly longest: number | null;
+  readonly tokens: number | null;
   readonly token_limit: number | null;
 }
 
@@ -72,12 +74,30 @@ export interface PositionRecord {
   readonly left_out: readonly string[];
 }
 
-export interface PlanRecord {
+export type PlanRecord = WholePlan | ImportedPlan;
+
+/** Activations that `extract` computed, prompt by whole prompt. */
+export interface WholePlan {
   readonly kind: 'whole';
   readonly sha256: string;
   readonly batch_tokens: number;
   readonly batches: number;
   readonly threads: number;
+}
+
+/** Activations that another tool computed and `import` took in; nothing here vouches for them. */
+export interface ImportedPlan {
+  readonly kind: 'imported';
+  readonly sha256: string;
+  /** The files as they were given, in order. */
+  readonly sources: readonly ImportedSource[];
+}
+
+export interface ImportedSource {
+  readonly checkpoint: string;
+  /** Name without its folder. */
+  readonly file: string;
+  readonly sha256: string;
 }
 
 export interface RowRecord {
@@ -87,7 +107,8 @@ export interface RowRecord {
   /** Prompt id and its line in prompts.jsonl, from 0. */
   readonly id: string;
   readonly prompt: number;
-  readonly token_index: number;
-  readonly token_id: number;
+  /** Null where the activations were imported and nothing said which token they are of. */
+  readonly token_index: number | null;
+  readonly token_id: number | null;
   readonly token: string | null;
 }

@@ -13,7 +13,11 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { type ErrorCode, isErrno, UserError } from '../base/errors.ts';
 
 /** What a file is to hold: at once, or piece by piece so that it never lies in memory whole. */
-export type FileContent = string | Uint8Array | Iterable<string | Uint8Array>;
+export type FileContent =
+  | string
+  | Uint8Array
+  | Iterable<string | Uint8Array>
+  | AsyncIterable<string | Uint8Array>;
 
 /**
  * Writes `path` so that it holds either what it held before or all of `content`; makes the folders
@@ -43,7 +47,7 @@ export async function writeFileAtomic(path: string, content: FileContent): Promi
 
 async function writeAll(handle: FileHandle, content: FileContent): Promise<void> {
   const pieces = typeof content === 'string' || content instanceof Uint8Array ? [content] : content;
-  for (const piece of pieces) await handle.appendFile(piece);
+  for await (const piece of pieces) await handle.appendFile(piece);
 }
 
 /** Forces a folder's list of names to disk; does nothing where the system offers no such thing. */

@@ -140,16 +140,24 @@ export async function readTensorBytes(
 /**
  * A tensor's numbers as float32: F32 as stored, F16 and BF16 widened exactly.
  *
+ * @param first The first element wanted, row-major, and `count` how many; all unless told.
  * @throws {UserError} `TENSOR_UNEXPECTED` for every other type, F64 included, which would not fit.
  */
-export async function readFloats(tensor: StoredTensor): Promise<Float32Array<ArrayBuffer>> {
+export async function readFloats(
+  tensor: StoredTensor,
+  first: number = 0,
+  count: number = tensor.length / itemSize(tensor.dtype) - first,
+): Promise<Float32Array<ArrayBuffer>> {
+  const item = itemSize(tensor.dtype);
+  const read = async (): Promise<ArrayBuffer> =>
+    (await readTensorBytes(tensor, first * item, count * item)).buffer;
   switch (tensor.dtype) {
     case 'F32':
-      return new Float32Array((await readTensorBytes(tensor)).buffer);
+      return new Float32Array(await read());
     case 'F16':
-      return float16ToFloat32(new Uint16Array((await readTensorBytes(tensor)).buffer));
+      return float16ToFloat32(new Uint16Array(await read()));
     case 'BF16':
-      return bfloat16ToFloat32(new Uint16Array((await readTensorBytes(tensor)).buffer));
+      return bfloat16ToFloat32(new Uint16Array(await read()));
     default:
       throw wrongDtype(tensor, 'F32, F16 or BF16');
   }

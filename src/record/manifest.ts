@@ -46,8 +46,8 @@ const manifestShape = z.strictObject({
     sha256: hash,
     count,
     force_reply: z.string().nullable(),
-    longest: count,
-    tokens: count,
+    longest: count.nullable(),
+    tokens: count.nullable(),
     token_limit: count.nullable(),
   }),
   tokenizer: z.strictObject({ sha256: hash, chat_template_sha256: hash.nullable() }).nullable(),
@@ -56,13 +56,20 @@ const manifestShape = z.strictObject({
     z.strictObject({ name: z.string(), rows: count, left_out: z.array(z.string()) }),
   ),
   store: z.enum(['float32', 'bfloat16']),
-  plan: z.strictObject({
-    kind: z.literal('whole'),
-    sha256: hash,
-    batch_tokens: count,
-    batches: count,
-    threads: count,
-  }),
+  plan: z.discriminatedUnion('kind', [
+    z.strictObject({
+      kind: z.literal('whole'),
+      sha256: hash,
+      batch_tokens: count,
+      batches: count,
+      threads: count,
+    }),
+    z.strictObject({
+      kind: z.literal('imported'),
+      sha256: hash,
+      sources: z.array(z.strictObject({ checkpoint: name, file: z.string(), sha256: hash })),
+    }),
+  ]),
   versions: z.record(z.string(), z.string()),
   doctor: z.null(),
 });
@@ -102,8 +109,8 @@ const rowShape = z.strictObject({
   row: count,
   id: z.string(),
   prompt: count,
-  token_index: count,
-  token_id: count,
+  token_index: count.nullable(),
+  token_id: count.nullable(),
   token: z.string().nullable(),
 });
 

@@ -15,6 +15,7 @@ import { hashCheckpoint, openCheckpoint } from '../files/checkpoint.ts';
 import { selectSites, siteKey, type Site } from '../graph/sites.ts';
 import { fromCheckpoint, untrainedTwin, type Binding } from '../../models/bindings.ts';
 import { openModel, parametersOf, type Model } from '../../models/model.ts';
+import { withoutModulePaths } from '../../models/siteNames.ts';
 import { parsePositions, type PositionSelector } from '../text/positions.ts';
 import { checkVocabulary, preparePrompts, type Prepared } from '../text/prepare.ts';
 import { readPrompts, type PromptSet } from '../text/prompts.ts';
@@ -137,7 +138,7 @@ async function planCheckpoints(request: ExtractRequest): Promise<PlannedCheckpoi
       },
       model,
       bind: twinSeed === undefined ? fromCheckpoint(model) : untrainedTwin(model, twinSeed),
-      sites: selectSites(request.sites, model.sites),
+      sites: selectSites(withoutModulePaths(request.sites, architecture.family), model.sites),
     });
   }
   return planned;

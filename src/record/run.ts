@@ -34,7 +34,9 @@ export async function openRun(folder: string): Promise<Run> {
   const path = resolve(folder);
   const text = await readManifestText(path);
   const manifest = parseManifest(text, path);
-  const { prompts } = await readPrompts(join(path, 'prompts.jsonl'));
+  const { prompts } = await readPrompts(join(path, 'prompts.jsonl'), {
+    bodies: manifest.plan.kind === 'imported' ? 'optional' : 'required',
+  });
   const rows = await readRows(path, manifest);
   const rowsAt = (position: string): readonly RowRecord[] => {
     const records = rows.get(position);

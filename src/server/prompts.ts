@@ -33,7 +33,8 @@ export function textOf(record: PromptRecord): string {
   if (record.messages !== undefined) {
     return record.messages.map(({ role, content }) => `${role}: ${content}`).join('\n\n');
   }
-  return `token ids ${JSON.stringify(record.ids ?? [])}`;
+  if (record.ids !== undefined) return `token ids ${JSON.stringify(record.ids)}`;
+  return 'This row was imported without its text.';
 }
 
 function isScalar(value: unknown): value is Scalar {

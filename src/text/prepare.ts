@@ -6,6 +6,7 @@
  */
 
 import { UserError } from '../base/errors.ts';
+import { invariant } from '../base/invariant.ts';
 import { formatCount, plural } from '../base/units.ts';
 import { renderChat } from './chat.ts';
 import {
@@ -122,6 +123,7 @@ function cutPrompt(
     const tokens = body.ids.map((id) => tokenizer?.tokenOf(id) ?? null);
     return { ids: body.ids, tokens, user: null };
   }
+  invariant(body.kind !== 'none', `a prompt without a body: ${where}`);
   if (tokenizer === null) throw tokenizerNeeded(`a prompt given as ${body.kind}`, where);
   if (body.kind === 'text' && mode === 'raw') {
     const encoding = tokenizer.encode(body.text, { addSpecialTokens: true });

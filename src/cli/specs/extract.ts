@@ -1,6 +1,7 @@
 /** How `extract` is called. */
 
 import { Option } from 'commander';
+import type { Convention } from '../../../models/siteNames.ts';
 import { UserError } from '../../base/errors.ts';
 import { parseBytes } from '../../base/units.ts';
 import {
@@ -8,6 +9,7 @@ import {
   distinct,
   list,
   namedModel,
+  namesOption,
   type NamedModel,
   option,
   repeatable,
@@ -36,6 +38,8 @@ export interface ExtractArgs {
   readonly add?: boolean;
   readonly ignoreConfigKey?: readonly string[];
   readonly dryRun?: boolean;
+  /** Whose names of the sites are printed. */
+  readonly names?: Convention;
 }
 
 export const extractSpec: CommandSpec<ExtractArgs> = {
@@ -74,6 +78,7 @@ export const extractSpec: CommandSpec<ExtractArgs> = {
     ).preset('0'),
     new Option('--add', 'add checkpoints or sites to a run that is complete'),
     repeatable('--ignore-config-key <key>', 'a key of config.json that you know to be harmless'),
+    namesOption('print what they call the sites'),
     new Option('--dry-run', 'say what would be done, and what it would take'),
   ],
   examples: [

@@ -1,13 +1,16 @@
 /** How `inspect` is called. */
 
-import { type CommandSpec, repeatable } from '../args.ts';
+import { type CommandSpec, namesOption, repeatable } from '../args.ts';
 import { Option } from 'commander';
+import type { Convention } from '../../../models/siteNames.ts';
 
 export interface InspectArgs {
   readonly model: string;
   /** Read every weight, not only the headers. */
   readonly check?: boolean;
   readonly graph?: boolean;
+  /** Whose names of the sites are printed. */
+  readonly names?: Convention;
   readonly ignoreConfigKey?: readonly string[];
 }
 
@@ -18,6 +21,7 @@ export const inspectSpec: CommandSpec<InspectArgs> = {
   options: [
     new Option('--check', 'read every weight: all finite, none missing, none left over'),
     new Option('--graph', 'print the graph that is run'),
+    namesOption('print what they call the sites'),
     repeatable('--ignore-config-key <key>', 'a key of config.json that you know to be harmless'),
   ],
   examples: [
