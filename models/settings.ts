@@ -161,7 +161,7 @@ export class ConfigReader {
     if (Object.hasOwn(refusedEverywhere, key)) {
       throw this.unsupported(key, value, refusedEverywhere[key]);
     }
-    const required = requiredEverywhere[key] as readonly unknown[] | undefined;
+    const required = Object.hasOwn(requiredEverywhere, key) ? requiredEverywhere[key] : undefined;
     const shown = typeof value === 'object' && value !== null ? JSON.stringify(value) : value;
     if (required?.includes(shown)) return;
     const near = required === undefined ? nearest(key, this.#read) : undefined;

@@ -37,7 +37,7 @@ export async function openRun(folder: string): Promise<Run> {
   const { prompts } = await readPrompts(join(path, 'prompts.jsonl'), {
     bodies: manifest.plan.kind === 'imported' ? 'optional' : 'required',
   });
-  const rows = await readRows(path, manifest);
+  const rows = await readRows(path, manifest, prompts);
   const rowsAt = (position: string): readonly RowRecord[] => {
     const records = rows.get(position);
     if (records !== undefined) return records;
@@ -81,7 +81,11 @@ async function readManifestText(folder: string): Promise<string> {
   }
 }
 
-async function readRows(folder: string, manifest: Manifest): Promise<Map<string, RowRecord[]>> {
+async function readRows(
+  folder: string,
+  manifest: Manifest,
+  prompts: readonly Prompt[],
+): Promise<Map<string, RowRecord[]>> {
   const path = join(folder, 'rows.jsonl');
   const rows = new Map<string, RowRecord[]>(manifest.positions.map((p) => [p.name, []]));
   for await (const { value } of readJsonl(path)) {
@@ -89,6 +93,10 @@ async function readRows(folder: string, manifest: Manifest): Promise<Map<string,
     const list = rows.get(record.position);
     if (list === undefined || record.row !== list.length) {
       throw invalid(`row ${record.row} of "${record.position}" is out of place`, path);
+    }
+    // Labels are looked up by this number: a wrong one would give the row another prompt's label.
+    if (prompts.at(record.prompt)?.id !== record.id) {
+      throw invalid(`row ${record.row} is of "${record.id}", not of prompt ${record.prompt}`, path);
     }
     list.push(record);
   }
