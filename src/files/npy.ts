@@ -62,7 +62,7 @@ export async function readNpyHeader(path: string): Promise<NpyArray> {
   return await withFile(path, async (handle, real, size) => {
     const start = await readRange(handle, real, 0, Math.min(size, 12));
     const { begin, length } = headerPlace(start, size, path);
-    const text = decode(await readRange(handle, real, begin, length), start[6], path);
+    const text = decode(await readRange(handle, real, begin, length), path);
     const { dtype, shape } = checkedHeader(text, path);
     const offset = begin + length;
     // In BigInt, so that no product of a lying header's extents wraps or rounds off.
@@ -186,14 +186,14 @@ function headerPlace(
   return { begin, length };
 }
 
-/** Versions 1 and 2 are Latin-1; version 3 is UTF-8. */
-function decode(bytes: Uint8Array, version: number, path: string): string {
-  if (version < 3) return Buffer.from(bytes).toString('latin1');
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    throw corrupt(path, 'the header is not UTF-8');
-  }
+/**
+ * Versions 1 and 2 are Latin-1 and 3 is UTF-8, for the names of fields; where there are none, as in all
+ * that we read, the header is ASCII.
+ */
+function decode(bytes: Uint8Array, path: string): string {
+  const text = Buffer.from(bytes).toString('latin1');
+  if (/^[\t\n\r -~]*$/.test(text)) return text;
+  throw corrupt(path, 'the header holds characters that are not ASCII');
 }
 
 /** The dictionary, its keys in any order, each once, with or without a comma at the end. */

@@ -215,6 +215,12 @@ async function openHiddenStates(
       fix: 'Give the ids that it was told, as in --layers 1,2,3 (eagle_aux_hidden_state_layer_ids).',
     });
   }
+  if (layers.some((layer, l) => l > 0 && layer <= layers[l - 1])) {
+    throw new UserError('USAGE', `the layers ${layers.join(',')} do not rise`, {
+      where: '--layers',
+      fix: 'Give each once, in rising order: so vLLM writes them, however it was told.',
+    });
+  }
   const all: HiddenStates[] = [];
   for (const { path, file } of opened) all.push(await hiddenStatesOf(path, file, token));
   const [, count, width] = all[0].states.shape;

@@ -65,7 +65,7 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
   const files = await readTokenizerFiles(folder);
   const { inner, chatTemplate } = await load(files, folder);
   const cut = (text: string, addSpecialTokens: boolean): string[] =>
-    inner.tokenize(text, { add_special_tokens: addSpecialTokens });
+    guarded(folder, () => inner.tokenize(text, { add_special_tokens: addSpecialTokens }));
   const frame = frameOf(cut);
   const disagreement = bosDisagreement(files.config, frame.before, inner.bos_token);
   const added = addedTokens(files, folder);
@@ -90,7 +90,9 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
         );
       }
       const { before, after } = addSpecialTokens ? frame : { before: [], after: [] };
-      const ids = inner.encode(text, { add_special_tokens: addSpecialTokens });
+      const ids = guarded(folder, () =>
+        inner.encode(text, { add_special_tokens: addSpecialTokens }),
+      );
       const tokens = cut(text, addSpecialTokens);
       return { ids, tokens, before: before.length, after: after.length };
     },
@@ -125,9 +127,19 @@ async function load(files: TokenizerFiles, folder: string): Promise<Loaded> {
   env.allowRemoteModels = false;
   env.useFSCache = false;
   env.useBrowserCache = false;
+  const inner = guarded(folder, () => new Inner(files.tokenizer, files.config));
+  const chatTemplate: unknown = guarded(folder, () =>
+    inner.chat_template === null ? null : inner.get_chat_template(),
+  );
+  if (chatTemplate === null || typeof chatTemplate === 'string') return { inner, chatTemplate };
+  const shown = JSON.stringify(chatTemplate);
+  throw unusable(folder, `the chat template is ${shown}, not a text`, saveAgain);
+}
+
+/** The library trips over a broken file wherever it comes to it, and then says what it tripped over. */
+function guarded<T>(folder: string, use: () => T): T {
   try {
-    const inner = new Inner(files.tokenizer, files.config);
-    return { inner, chatTemplate: inner.chat_template === null ? null : inner.get_chat_template() };
+    return use();
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw unusable(folder, `transformers.js cannot use the tokenizer: ${reason}`, saveAgain, cause);

@@ -7,7 +7,7 @@
 
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { isJsonObject, type JsonObject, parseJson } from '../base/json.ts';
+import { isJsonObject, isWhole, type JsonObject, parseJson } from '../base/json.ts';
 import { sha256OfBytes } from '../files/atomic.ts';
 import { readIfThere, utf8 } from '../files/whole.ts';
 
@@ -32,8 +32,10 @@ export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles
   }
   const parts = [tokenizer, config, ...(template === null ? [] : [template])];
   const settings = jsonObject(config, join(folder, 'tokenizer_config.json'));
+  const parsed = jsonObject(tokenizer, join(folder, 'tokenizer.json'));
+  checkIds(parsed, join(folder, 'tokenizer.json'));
   return {
-    tokenizer: jsonObject(tokenizer, join(folder, 'tokenizer.json')),
+    tokenizer: parsed,
     config:
       template === null
         ? settings
@@ -71,6 +73,23 @@ function jsonObject(bytes: Uint8Array, path: string): JsonObject {
   const value = parseJson(utf8(bytes, path, code), path, { code, fix });
   if (isJsonObject(value)) return value;
   throw unusable(path, 'the file holds no JSON object', fix);
+}
+
+/** transformers.js hands on whatever stands where an id should, and a text would do as well as a number. */
+function checkIds({ model, added_tokens: added }: JsonObject, path: string): void {
+  const vocabulary = isJsonObject(model) ? model['vocab'] : undefined;
+  const ids = [
+    ...(isJsonObject(vocabulary) ? Object.entries(vocabulary) : []),
+    ...(Array.isArray(added) ? added.filter(isJsonObject).map(idOf) : []),
+  ];
+  const wrong = ids.find(([, id]) => !isWhole(id));
+  if (wrong === undefined) return;
+  const fix = 'Copy the file again from where the model came from.';
+  throw unusable(path, `the token "${wrong[0]}" has the id ${JSON.stringify(wrong[1])}`, fix);
+}
+
+function idOf({ content, id }: JsonObject): [string, unknown] {
+  return [String(content), id];
 }
 
 /** Why a tokenizer cannot be used, where, and what mends it. */

@@ -139,6 +139,7 @@ describe('readNpyHeader', () => {
       "the header cannot be read from \"'descr': __import__",
     ],
     ['no dictionary', '[]', 0, 'the header is not a dictionary'],
+    ['a space that Python does not know', `${sound}\u00a0`, 24, 'characters that are not ASCII'],
   ])('refuses %s', async (_name, text, bytes, message) => {
     await expect(readNpyHeader(withHeader(text, bytes))).rejects.toThrow(message);
   });

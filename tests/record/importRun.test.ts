@@ -167,6 +167,9 @@ describe('importRun', () => {
       '3 layers where --layers names 1',
     );
     await expect(
+      importRun(request({ activations: files, rows, layers: [2, 0, 4] })),
+    ).rejects.toThrow('the layers 2,0,4 do not rise');
+    await expect(
       importRun(request({ activations: files, rows, layers: [0, 2, 4], token: 3 })),
     ).rejects.toThrow('no token 3 among 3');
   });
