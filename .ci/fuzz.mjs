@@ -14,7 +14,14 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { mutateBytes, mutateHeader, mutateJson, mutateLength } from './fuzzMutations.mjs';
+import {
+  mutateArray,
+  mutateBytes,
+  mutateHeader,
+  mutateJson,
+  mutateLength,
+  mutateWeights,
+} from './fuzzMutations.mjs';
 
 const limits = { milliseconds: 2000, megabytes: 512 };
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -113,14 +120,14 @@ async function work(lane) {
   let worker = await startWorker();
   while (next < last) {
     const id = next++;
-    const { target, file, bytes, what } = makeCase(id, folders);
+    const { target, file, bytes, what, mustRefuse } = makeCase(id);
     const folder = folders.get(target);
     const path = join(folder, file);
     const sound = fs.readFileSync(join(target.base, file));
     fs.writeFileSync(path, bytes);
     const answer = await ask(worker, { id, kind: target.kind, folder, base: target.base });
     fs.writeFileSync(path, sound);
-    const faults = faultsOf(answer);
+    const faults = faultsOf(answer, mustRefuse === true);
     results.push({ id, kind: target.kind, file, what, ...answer, faults });
     if (faults.some((fault) => !fault.startsWith('defect'))) {
       worker.kill('SIGKILL');
@@ -140,24 +147,32 @@ function makeCase(id) {
 function mutate(random, file, sound) {
   const isText = !isData(file);
   const how = random.below(10);
-  if (file.endsWith('.npy')) return mutateBytes(random, sound);
+  if (file.endsWith('.npy')) return (how < 5 ? mutateBytes : mutateArray)(random, sound);
   if (how < 3) return mutateBytes(random, sound);
   if (file.endsWith('.safetensors')) {
+    // A run's own activations are checked for NaN when they are made, not when they are read.
+    if (how === 3 && !file.startsWith('activations/')) return mutateWeights(random, sound);
     return how < 5 ? mutateLength(random, sound) : mutateHeader(random, sound);
   }
   if (isText && file.endsWith('.jsonl')) {
     const lines = sound.toString().split('\n').slice(0, -1);
     const at = random.below(lines.length);
-    const { text, what } = mutateJson(random, lines[at]);
+    const { text, what, mustRefuse } = mutateJson(random, lines[at]);
     lines[at] = text;
-    return { bytes: Buffer.from(`${lines.join('\n')}\n`), what: `line ${at + 1}: ${what}` };
+    return {
+      bytes: Buffer.from(`${lines.join('\n')}\n`),
+      what: `line ${at + 1}: ${what}`,
+      mustRefuse,
+    };
   }
-  const { text, what } = mutateJson(random, sound.toString());
-  return { bytes: Buffer.from(text), what };
+  const { text, what, mustRefuse } = mutateJson(random, sound.toString());
+  return { bytes: Buffer.from(text), what, mustRefuse };
 }
 
-function faultsOf({ read, refused, defect, strays = [], milliseconds, megabytes, died }) {
+function faultsOf(answer, mustRefuse) {
+  const { read, refused, defect, strays = [], milliseconds, megabytes, died } = answer;
   return [
+    ...(read && mustRefuse ? ['defect: accepted'] : []),
     ...(died === undefined ? [] : [died]),
     ...(defect === undefined ? [] : [`defect: ${defect}`]),
     ...(read || refused || defect || died ? [] : ['no answer']),

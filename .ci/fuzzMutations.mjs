@@ -80,11 +80,58 @@ export function mutateLength(random, bytes) {
 /** Edits the JSON header of a safetensors file; its length is made to fit, mostly. */
 export function mutateHeader(random, bytes) {
   const length = Number(bytes.readBigUInt64LE(0));
-  const { text, what } = mutateJson(random, bytes.subarray(8, 8 + length).toString());
+  const { text, what, mustRefuse } = mutateJson(random, bytes.subarray(8, 8 + length).toString());
   const header = Buffer.from(text);
   const start = Buffer.alloc(8);
   start.writeBigUInt64LE(BigInt(random.below(8) === 0 ? length : header.length));
-  return { bytes: Buffer.concat([start, header, bytes.subarray(8 + length)]), what };
+  const all = Buffer.concat([start, header, bytes.subarray(8 + length)]);
+  return { bytes: all, what, mustRefuse };
+}
+
+/** Puts an infinity or a NaN among the weights: bits that are one in float32, float16 and bfloat16. */
+export function mutateWeights(random, bytes) {
+  const begin = 8 + Number(bytes.readBigUInt64LE(0));
+  const at = begin + 4 * random.below(Math.floor((bytes.length - begin) / 4));
+  const out = Buffer.from(bytes);
+  out.writeUInt32LE(pick(random, [0x7f807f80, 0xff80ff80, 0x7fc07fc0, 0x7fff7fff, 0xffffffff]), at);
+  return { bytes: out, what: `no finite weight at byte ${at}`, mustRefuse: true };
+}
+
+/** Rewrites one literal of an .npy header; its length is made to fit, mostly. */
+export function mutateArray(random, bytes) {
+  const text = bytes.subarray(10, 10 + bytes.readUInt16LE(8)).toString('latin1');
+  const [before, after, mustRefuse = false] = pick(random, [
+    ['False', 'True', true],
+    ['False', 'None', true],
+    ['<f4', '>f4', true],
+    ['<f4', '|O', true],
+    ['<f4', '<f8', true],
+    ['<f4', '<c8', true],
+    ['<f4', '<i4', true],
+    ['<f4', '=f4', true],
+    ['(3, 4)', '(4, 3)'],
+    ['(3, 4)', '(12,)'],
+    ['(3, 4)', '(12)', true],
+    ['(3, 4)', '(3, 4', true],
+    ['(3, 4)', '(3, 4, 1)'],
+    ['(3, 4)', '(3, 5)', true],
+    ['(3, 4)', '(-3, -4)', true],
+    ['(3, 4)', '(6442450944, 8589934592)', true],
+    ['(3, 4)', '(9007199254740993, 0)', true],
+    ['(3, 4)', `(${'1, '.repeat(70)}12)`, true],
+    ['(3, 4)', '(3.0, 4)', true],
+    ['(3, 4)', '[3, 4]', true],
+    ["'shape'", "'descr'", true],
+    ["'shape'", "'form'", true],
+    ['}', "'more': True}", true],
+    ["'<f4'", "[('a', '<f4')]", true],
+    ["'<f4'", "__import__('os')", true],
+  ]);
+  const header = Buffer.from(text.replace(before, after), 'latin1');
+  const start = Buffer.from(bytes.subarray(0, 10));
+  start.writeUInt16LE(header.length, 8);
+  const all = Buffer.concat([start, header, bytes.subarray(10 + text.length)]);
+  return { bytes: all, what: `${before} made ${after.slice(0, 40)}`, mustRefuse };
 }
 
 /** Edits one place of a JSON text. */
@@ -130,7 +177,7 @@ export function mutateJson(random, source) {
       return done('the key taken out');
     case 7:
       entries.push([name, pick(random, [before, { kind: 'raw', text: '1' }])]);
-      return done('the key repeated');
+      return { ...done('the key repeated'), mustRefuse: true };
     case 8:
       entries.push([
         pick(random, ['fuzz_key', '__proto__', 'constructor', 'toString', '', 'fuzz_\u202e']),

@@ -30,8 +30,9 @@ function tensorsIn(path) {
   const data = bytes.subarray(8 + length);
   const found = new Map();
   let held = 0;
-  for (const [name, { dtype, shape, data_offsets: offsets }] of Object.entries(header)) {
+  for (const [name, entry] of Object.entries(header)) {
     if (name === '__metadata__') continue;
+    const { dtype, shape, data_offsets: offsets } = entry;
     const size = shape.reduce((product, extent) => product * extent, sizes[dtype]);
     ok(offsets[1] - offsets[0] === size, `"${name}" of ${path} has not the bytes of its shape`);
     ok(offsets[0] >= 0 && offsets[1] <= data.length, `"${name}" lies outside ${path}`);
