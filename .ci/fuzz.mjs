@@ -85,6 +85,14 @@ const targets = [
     base: golden(name),
     files: { 'config.json': 1 },
   })),
+  ...(fs.existsSync(join(root, 'dist/src/files/peft.js'))
+    ? ['lora_plain', 'lora_rslora_patterns', 'lora_dora', 'lora_saved_modules', 'lora_gpt2']
+    : []
+  ).map((name) => ({
+    kind: 'adapter',
+    base: golden(name),
+    files: { 'adapter/adapter_config.json': 2, 'adapter/adapter_model.safetensors': 1 },
+  })),
 ];
 
 const wheel = targets.flatMap((target) =>

@@ -70,6 +70,36 @@ const sizesOf = {
   },
 };
 
+/** Every tensor of the file is put to use, with the scale that the config says. */
+export function checkAdapter(folder, { config, settings, tensors }, bytes, changes) {
+  const said = json(join(folder, 'adapter', 'adapter_config.json'));
+  same(config, said, 'adapter_config.json');
+  const { r: rank, lora_alpha: alpha, use_rslora: isStabilised, use_dora: hasMagnitudes } = said;
+  ok(settings.rank === rank && settings.alpha === alpha, `r ${rank}, lora_alpha ${alpha}`);
+  ok(settings.isRankStabilised === (isStabilised ?? false), `use_rslora ${isStabilised}`);
+  ok(settings.hasMagnitudes === (hasMagnitudes ?? false), `use_dora ${hasMagnitudes}`);
+  const strange = Object.keys(said).find((key) => /^fuzz_|^$|^__proto__$/.test(key));
+  ok(strange === undefined, `accepted the key "${strange}"`);
+  const all = tensorsIn(join(folder, 'adapter', 'adapter_model.safetensors'));
+  same([...tensors.keys()].toSorted(byText), [...all.keys()].toSorted(byText), 'its tensors');
+  for (const [name, { bytes: due }] of all) {
+    ok(Buffer.compare(bytes.get(name), due) === 0, `other bytes of "${name}"`);
+  }
+  const used = new Set();
+  const isPlain = [said.rank_pattern, said.alpha_pattern].every(
+    (pattern) => Object.keys(pattern ?? {}).length === 0,
+  );
+  for (const change of [...changes.values()].flat()) {
+    for (const each of [change.a, change.b, change.magnitude, change.tensor]) used.add(each?.name);
+    if (change.kind !== 'low-rank' || !isPlain) continue;
+    const scale = alpha / (isStabilised ? Math.sqrt(rank) : rank);
+    ok(Math.abs(change.scale - scale) <= 1e-12 * scale, `scale ${change.scale}, not ${scale}`);
+    ok(change.a.shape[0] === rank || change.a.shape[1] === rank, `rank ${change.a.shape}`);
+  }
+  const idle = [...all.keys()].filter((name) => !used.has(name));
+  ok(idle.length === 0, `not put to use: ${idle.join(', ')}`);
+}
+
 export const checkCheckpoint = {
   files(folder, { config, tensors }, bytes) {
     same(config, json(join(folder, 'config.json')), 'config.json');

@@ -9,7 +9,13 @@
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { resolve, sep } from 'node:path';
-import { checkArray, checkCheckpoint, checkRun, checkTokenizer } from './fuzzOracle.mjs';
+import {
+  checkAdapter,
+  checkArray,
+  checkCheckpoint,
+  checkRun,
+  checkTokenizer,
+} from './fuzzOracle.mjs';
 
 let inside;
 const strays = new Set();
@@ -82,6 +88,16 @@ const readings = {
     const names = [...model.weights.values()].map(({ name }) => name);
     await scanWeights(checkpoint, names);
     aside(() => checkCheckpoint.finite(checkpoint, names, bytes));
+  },
+  async adapter(folder) {
+    const { openAdapter } = await dist('src/files/peft.js');
+    const { matchAdapter } = await dist('models/adapters.js');
+    const model = await openModel(await openCheckpoint(folder));
+    const adapter = await openAdapter(`${folder}/adapter`);
+    const bytes = new Map();
+    for (const [name, tensor] of adapter.tensors) bytes.set(name, await readTensorBytes(tensor));
+    const { changes } = await matchAdapter(model, adapter);
+    aside(() => checkAdapter(folder, adapter, bytes, changes));
   },
   async tokenizer(folder, base) {
     const tokenizer = await openTokenizer(folder);
