@@ -28,7 +28,7 @@ import {
   type RowToken,
   type SourceOptions,
   type Sources,
-} from './sources.ts';
+} from './recordings.ts';
 import { clearLeftovers, openRunWriter, readRunState, type FileHashes } from './store.ts';
 import { versions } from './versions.ts';
 
