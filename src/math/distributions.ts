@@ -1,5 +1,5 @@
 /**
- * The two distributions that intervals here are read off: beta and normal.
+ * The distributions that intervals and tests here are read off: beta, normal, Student’s t.
  *
  * Quantiles are found by bisection on the distribution function, which is slow and cannot fail.
  */
@@ -104,4 +104,39 @@ export function twoSidedNormal(z: number): number {
     if (Math.abs(d * c - 1) < 1e-16) break;
   }
   return front * h;
+}
+
+/** Φ⁻¹(p), 0 < p < 1. */
+export function normalQuantile(p: number): number {
+  invariant(p > 0 && p < 1, `the normal quantile of ${p}`);
+  return p > 0.5 ? -normalQuantile(1 - p) : bisect((z) => normalCdf(z) < p, -40, 0);
+}
+
+/** P(T ≤ t) of Student's t with `df` degrees of freedom. */
+export function studentCdf(t: number, df: number): number {
+  const tail = betaCdf(df / (df + t * t), df / 2, 0.5) / 2;
+  return t > 0 ? 1 - tail : tail;
+}
+
+/** The t with P(T ≤ t) = p. */
+export function studentQuantile(p: number, df: number): number {
+  if (p < 0.5) return -studentQuantile(1 - p, df);
+  let high = 1;
+  while (studentCdf(high, df) < p) high *= 2;
+  return bisect((t) => studentCdf(t, df) < p, 0, high);
+}
+
+/** log of the number of ways to choose k of n. */
+export function logChoose(n: number, k: number): number {
+  return logGamma(n + 1) - logGamma(k + 1) - logGamma(n - k + 1);
+}
+
+/** The point between `low` and `high` where `isBelow` turns false, to the last bit. */
+function bisect(isBelow: (x: number) => boolean, low: number, high: number): number {
+  for (;;) {
+    const middle = (low + high) / 2;
+    if (middle <= low || middle >= high) return middle;
+    if (isBelow(middle)) low = middle;
+    else high = middle;
+  }
 }
