@@ -84,3 +84,29 @@ function mirrorUpper(square: Float64Array, n: number): void {
     for (let j = 0; j < i; j++) square[i * n + j] = square[j * n + i];
   }
 }
+
+/** Every row less the mean of its column. Shape: `[n, d] → [n, d]`. */
+export function centred(x: Rows): Rows {
+  const mean = columnMeans(x);
+  const data = Float64Array.from(x.data);
+  for (let i = 0, at = 0; i < x.n; i++) for (let j = 0; j < x.d; j++, at++) data[at] -= mean[j];
+  return { n: x.n, d: x.d, data };
+}
+
+/** Inner products of the rows of two matrices: ABᵀ. Shape: `[n, d], [m, d] → [n, m]`. */
+export function timesTransposed(a: Rows, b: Rows): Rows {
+  const data = new Float64Array(a.n * b.n);
+  for (let i = 0; i < a.n; i++) {
+    const row = rowAt(a, i);
+    for (let j = 0; j < b.n; j++) data[i * b.n + j] = dot(row, rowAt(b, j));
+  }
+  return { n: a.n, d: b.n, data };
+}
+
+/** Columns as rows. Shape: `[n, d] → [d, n]`. */
+export function transposed(x: Rows): Rows {
+  const data = new Float64Array(x.n * x.d);
+  for (let i = 0; i < x.n; i++)
+    for (let j = 0; j < x.d; j++) data[j * x.n + i] = x.data[i * x.d + j];
+  return { n: x.d, d: x.n, data };
+}
