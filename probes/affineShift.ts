@@ -1,0 +1,151 @@
+/**
+ * Is the shift a function of where a row stood? Δ ≈ Wh + b by ridge regression, judged on unseen groups.
+ *
+ * Fitted on untriggered rows only. If triggered rows of groups that the fit has not seen are predicted as well as
+ * untriggered ones, one affine map serves both (science: endpoint S10).
+ */
+
+import { invariant } from '../src/base/invariant.ts';
+import { symmetricEigen } from '../src/math/decompose.ts';
+import { takeRows } from '../src/math/rows.ts';
+import type { Rows } from '../src/math/rows.ts';
+import { rowGram } from '../src/math/vectors.ts';
+
+export interface AffineShift {
+  /** Share of the held-out variation about the training mean that the map explains; below 0 it is worse than the mean. */
+  readonly r2Untriggered: number;
+  readonly r2Triggered: number;
+  /** Ridge parameter over the mean eigenvalue of the rows' inner products, by fold. */
+  readonly ridges: readonly number[];
+}
+
+/** Relative to the mean eigenvalue. */
+const ridgeGrid = [1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100, 1e4];
+
+/**
+ * @param before `[n, d]`. @param after `[n, d]`.
+ * @param folds Of all rows, `[n]`; groups must not be divided between folds.
+ * @returns null where a fold has nothing to fit on or to test.
+ * @see Hoerl and Kennard 1970; Golub, Heath and Wahba 1979 (generalised cross-validation picks the ridge).
+ */
+export function affineShift(
+  before: Rows,
+  after: Rows,
+  untriggered: readonly number[],
+  triggered: readonly number[],
+  folds: ArrayLike<number>,
+): AffineShift | null {
+  invariant(before.n === after.n && before.d === after.d, 'shifts of unequal matrices');
+  const rows = [...untriggered, ...triggered];
+  const h = takeRows(before, rows);
+  const delta = takeRows(after, rows);
+  for (let i = 0; i < delta.data.length; i++) delta.data[i] -= h.data[i];
+  const grams = { h: rowGram(h), delta: rowGram(delta), n: rows.length };
+  const errors = { u: 0, uTotal: 0, t: 0, tTotal: 0 };
+  const ridges: number[] = [];
+  for (const fold of new Set(untriggered.map((row) => folds[row]))) {
+    const train = untriggered.flatMap((row, i) => (folds[row] === fold ? [] : [i]));
+    if (train.length < 4) return null;
+    const fit = fitOn(grams, train);
+    ridges.push(fit.ridge);
+    rows.forEach((row, i) => {
+      if (folds[row] !== fold) return;
+      const { error, total } = fit.test(i);
+      const isTriggered = i >= untriggered.length;
+      errors[isTriggered ? 't' : 'u'] += error;
+      errors[isTriggered ? 'tTotal' : 'uTotal'] += total;
+    });
+  }
+  if (errors.uTotal === 0 || errors.tTotal === 0) return null;
+  return {
+    r2Untriggered: 1 - errors.u / errors.uTotal,
+    r2Triggered: 1 - errors.t / errors.tTotal,
+    ridges,
+  };
+}
+
+interface Grams {
+  readonly h: Float64Array;
+  readonly delta: Float64Array;
+  readonly n: number;
+}
+
+interface Fit {
+  readonly ridge: number;
+  /** Squared error of one row's prediction, and of the training mean as a prediction. */
+  readonly test: (row: number) => { readonly error: number; readonly total: number };
+}
+
+function fitOn({ h, delta, n }: Grams, train: readonly number[]): Fit {
+  const m = train.length;
+  const k = centredOn(h, n, train);
+  const g = centredOn(delta, n, train);
+  const square = new Float64Array(m * m);
+  for (let i = 0; i < m; i++) for (let j = 0; j < m; j++) square[i * m + j] = k(train[i], train[j]);
+  const { values, vectors } = symmetricEigen(square, m);
+  const targets = new Float64Array(m * m);
+  for (let i = 0; i < m; i++)
+    for (let j = 0; j < m; j++) targets[i * m + j] = g(train[i], train[j]);
+  const energy = values.map((_, e) => quadratic(targets, vectors.subarray(e * m, (e + 1) * m)));
+  const mean = values.reduce((sum, value) => sum + value, 0) / m;
+  const ridge = ridgeGrid.reduce((best, candidate) =>
+    validation(values, energy, candidate * mean) < validation(values, energy, best * mean)
+      ? candidate
+      : best,
+  );
+  return {
+    ridge,
+    test(row) {
+      // Weights of the training rows in this row's prediction: V (λ + ridge)⁻¹ Vᵀ k.
+      const weights = new Float64Array(m);
+      for (let e = 0; e < m; e++) {
+        let product = 0;
+        for (let i = 0; i < m; i++) product += vectors[e * m + i] * k(row, train[i]);
+        const scale = product / (Math.max(0, values[e]) + ridge * mean);
+        for (let i = 0; i < m; i++) weights[i] += scale * vectors[e * m + i];
+      }
+      const total = g(row, row);
+      let cross = 0;
+      for (let i = 0; i < m; i++) cross += weights[i] * g(row, train[i]);
+      return { total, error: Math.max(0, total - 2 * cross + quadratic(targets, weights)) };
+    },
+  };
+}
+
+/** Generalised cross-validation: mean squared residual over (1 − df/n)²; the intercept takes one. */
+function validation(values: Float64Array, energy: Float64Array, ridge: number): number {
+  let residual = 0;
+  let freedom = 1;
+  for (let e = 0; e < values.length; e++) {
+    const value = Math.max(0, values[e]);
+    residual += (ridge / (value + ridge)) ** 2 * energy[e];
+    freedom += value / (value + ridge);
+  }
+  const left = 1 - freedom / values.length;
+  return left <= 0 ? Number.POSITIVE_INFINITY : residual / left ** 2;
+}
+
+function quadratic(square: Float64Array, v: Float64Array): number {
+  const m = v.length;
+  let sum = 0;
+  for (let i = 0; i < m; i++) {
+    let row = 0;
+    for (let j = 0; j < m; j++) row += square[i * m + j] * v[j];
+    sum += v[i] * row;
+  }
+  return sum;
+}
+
+/** Inner products about the mean of the training rows, from inner products about 0. */
+function centredOn(
+  gram: Float64Array,
+  n: number,
+  train: readonly number[],
+): (i: number, j: number) => number {
+  const withMean = new Float64Array(n);
+  for (let i = 0; i < n; i++) {
+    for (const j of train) withMean[i] += gram[i * n + j] / train.length;
+  }
+  const mean = train.reduce((sum, i) => sum + withMean[i], 0) / train.length;
+  return (i, j) => gram[i * n + j] - withMean[i] - withMean[j] + mean;
+}
