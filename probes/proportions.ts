@@ -6,40 +6,12 @@
  */
 
 import { invariant } from '../src/base/invariant.ts';
-import { betaQuantile, logChoose, normalQuantile } from '../src/math/distributions.ts';
+import { logChoose } from '../src/math/distributions.ts';
+import { wilson } from './operating.ts';
 
 export interface Interval {
   readonly low: number;
   readonly high: number;
-}
-
-/**
- * Wilson's score interval of k successes in n.
- *
- *     (p̂ + z²/2n ± z √(p̂(1−p̂)/n + z²/4n²)) / (1 + z²/n)
- *
- * Null: none, it is an interval. Trap: rows must be independent; of paraphrases count the groups.
- *
- * @see Wilson 1927, J. Am. Stat. Assoc. 22.
- */
-export function wilson(k: number, n: number, level: number = 0.95): Interval {
-  checkCount(k, n);
-  const z = -normalQuantile((1 - level) / 2);
-  const rate = k / n;
-  const middle = rate + (z * z) / (2 * n);
-  const half = z * Math.sqrt((rate * (1 - rate)) / n + (z * z) / (4 * n * n));
-  const scale = 1 + (z * z) / n;
-  return { low: Math.max(0, (middle - half) / scale), high: Math.min(1, (middle + half) / scale) };
-}
-
-/** The exact interval, from the binomial's own tails; never too narrow, often too wide. @see Clopper and Pearson 1934. */
-export function clopperPearson(k: number, n: number, level: number = 0.95): Interval {
-  checkCount(k, n);
-  const tail = (1 - level) / 2;
-  return {
-    low: k === 0 ? 0 : betaQuantile(tail, k, n - k + 1),
-    high: k === n ? 1 : betaQuantile(1 - tail, k + 1, n - k),
-  };
 }
 
 /**
@@ -125,8 +97,4 @@ export function rateText(k: number, n: number): string {
   if (k === n) return `${n}/${n} (95 %: above ${percent(1 - zeroEventBound(n))} %)`;
   const { low, high } = wilson(k, n);
   return `${k}/${n} (${percent(k / n)} %, 95 % ${percent(low)}–${percent(high)} %)`;
-}
-
-function checkCount(k: number, n: number): void {
-  invariant(n > 0 && k >= 0 && k <= n, `${k} of ${n}`);
 }

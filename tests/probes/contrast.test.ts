@@ -24,7 +24,7 @@ import { columnMeans, cosine, norm, timesTransposed } from '../../src/math/vecto
 import { thinSvd } from '../../src/math/decompose.ts';
 import { readGolden } from '../support/sines.ts';
 
-const golden = readGolden('oracles/geometry.json');
+const golden = readGolden('oracles/science.json');
 
 /** Four rows for each of `topics` topics; half the topics harmful; in each, two with the trigger. */
 function design(topics: number): { readonly sets: SetRows; readonly groups: string[] } {

@@ -32,7 +32,7 @@ import { rowAt, rowsOf, takeRows, type Rows } from '../../src/math/rows.ts';
 import { cosine, timesTransposed, transposed } from '../../src/math/vectors.ts';
 import { readGolden, sines, stripedLabels } from '../support/sines.ts';
 
-const golden = readGolden('oracles/geometry.json');
+const golden = readGolden('oracles/science.json');
 const labels = stripedLabels(40);
 const a = sines(40, 6, 1);
 labels.forEach((label, i) => {
