@@ -39,7 +39,7 @@ const exceptions = new Set(['src/cli/main.ts → src/server']);
 
 /** Where each package may be imported; a package that is not here may not be imported at all. */
 const doors: Readonly<Record<string, RegExp | undefined>> = {
-  'onnxruntime-node': /^src\/runtime\/session\.ts$/,
+  'onnxruntime-node': /^src\/runtime\/(session|devices)\.ts$/,
   'onnxruntime-common': /^src\/runtime\/session\.ts$/,
   '@huggingface/transformers': /^src\/text\/tokenizer\.ts$/,
   'ml-matrix': /^src\/math\/decompose\.ts$/,

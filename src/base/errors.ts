@@ -35,6 +35,7 @@ export const exitCodes = {
   NOT_CONVERGED: 3,
   NOT_ENOUGH_MEMORY: 4,
   DISK_FULL: 4,
+  DEVICE_ABSENT: 4,
   PORT_TAKEN: 4,
   ENDED_EARLY: 6,
 } as const;

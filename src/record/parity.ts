@@ -13,7 +13,8 @@ import { siteKey, parseSite, type Site } from '../graph/sites.ts';
 import { fromCheckpoint } from '../../models/bindings.ts';
 import { composeModel } from '../../models/compose.ts';
 import type { Model } from '../../models/model.ts';
-import { openSession, type Fetch } from '../runtime/session.ts';
+import type { DeviceName } from '../runtime/devices.ts';
+import { openSession, type Fetch, type SessionOptions } from '../runtime/session.ts';
 import { concatenated, goldenValues, type Golden, type NoiseFloor } from './golden.ts';
 
 /** How many noise floors an error may have: rounding in another order reaches 3, a real fault 100. */
@@ -43,12 +44,14 @@ export interface Comparison {
 export interface ParityOptions {
   readonly floors?: NoiseFloor;
   readonly threads: number;
+  /** What computes; the CPU unless told. */
+  readonly device?: DeviceName;
 }
 
 export async function compareWithGolden(
   model: Model,
   golden: Golden,
-  { floors, threads }: ParityOptions,
+  { floors, ...sessionOptions }: ParityOptions,
 ): Promise<ParityResult> {
   const wanted = new Map<string, Site | null>();
   const notCompared: string[] = [];
@@ -58,7 +61,7 @@ export async function compareWithGolden(
     else if (!inputs.has(name)) notCompared.push(name);
   }
   requireFit(model, golden, [...wanted.values()]);
-  const fetched = await runGolden(model, golden, [...wanted.values()], threads);
+  const fetched = await runGolden(model, golden, [...wanted.values()], sessionOptions);
   const comparisons: Comparison[] = [];
   for (const [name, site] of wanted) {
     const reference = await referenceOf(golden, name);
@@ -113,7 +116,7 @@ async function runGolden(
   model: Model,
   golden: Golden,
   wanted: readonly (Site | null)[],
-  threads: number,
+  options: SessionOptions,
 ): Promise<Record<string, Fetch>> {
   const sites = new Map(
     wanted.map((site) => site ?? parseSite('logits')).map((site) => [siteKey(site), site]),
@@ -126,7 +129,7 @@ async function runGolden(
     fromCheckpoint(model),
     composition,
   );
-  const session = await openSession(graph, { threads });
+  const session = await openSession(graph, options);
   const rows = lengths.flatMap((count, b) =>
     lastPosition === null
       ? Array.from({ length: count }, (_, t) => b * length + t)

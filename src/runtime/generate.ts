@@ -10,6 +10,7 @@ import { invariant } from '../base/invariant.ts';
 import { fromCheckpoint, type Binding } from '../../models/bindings.ts';
 import { composeModel } from '../../models/compose.ts';
 import type { Model } from '../../models/model.ts';
+import type { DeviceName } from './devices.ts';
 import { openSession } from './session.ts';
 
 export interface GreedyOptions {
@@ -20,6 +21,7 @@ export interface GreedyOptions {
   readonly bind?: Binding;
   /** Threads inside an operator. */
   readonly threads?: number;
+  readonly device?: DeviceName;
 }
 
 /**
@@ -32,7 +34,7 @@ export interface GreedyOptions {
 export async function greedy(
   model: Model,
   ids: readonly number[],
-  { maxTokens, stopIds = [], bind = fromCheckpoint(model), threads = 1 }: GreedyOptions,
+  { maxTokens, stopIds = [], bind = fromCheckpoint(model), threads = 1, device = 'cpu' }: GreedyOptions,
 ): Promise<number[]> {
   invariant(ids.length > 0, 'greedy decoding of an empty prompt');
   const length = ids.length + maxTokens;
@@ -45,7 +47,7 @@ export async function greedy(
   }
   const sites = [{ kind: 'logits', block: null }] as const;
   const graph = composeModel(model.architecture, model.settings, bind, { sites, length });
-  const session = await openSession(graph, { threads });
+  const session = await openSession(graph, { threads, device });
   const sequence = [...ids];
   try {
     while (sequence.length < length) {

@@ -12,6 +12,7 @@ import { UserError } from '../base/errors.ts';
 import { invariant } from '../base/invariant.ts';
 import { encodeModel } from '../graph/encode.ts';
 import type { Graph } from '../graph/onnx.ts';
+import { deviceFailure, requireDevice, type DeviceName } from './devices.ts';
 
 process.env['ORT_DISABLE_TELEMETRY'] = '1';
 const { InferenceSession, Tensor } = await import('onnxruntime-node');
@@ -19,6 +20,8 @@ const { InferenceSession, Tensor } = await import('onnxruntime-node');
 export interface SessionOptions {
   /** Threads inside an operator; 0 lets onnxruntime choose. */
   readonly threads: number;
+  /** What computes; the CPU unless told. */
+  readonly device?: DeviceName;
 }
 
 /** What a graph may be fed: whole numbers or floats with their shape. */
@@ -43,12 +46,15 @@ export interface Session {
 /**
  * Compiles a graph whose weights lie in files.
  *
- * @throws {UserError} `NOT_ENOUGH_MEMORY` when onnxruntime cannot hold it.
+ * @throws {UserError} `NOT_ENOUGH_MEMORY` when onnxruntime cannot hold it, `DEVICE_ABSENT` when the
+ *   device is not there.
  */
 export async function openSession(graph: Graph, options: SessionOptions): Promise<Session> {
   const folder = commonFolder(graph);
+  const { device = 'cpu' } = options;
+  if (device !== 'cpu') await requireDevice(device);
   const session = await InferenceSession.create(encodeModel(graph, folder), {
-    executionProviders: ['cpu'],
+    executionProviders: [device],
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',
@@ -61,8 +67,9 @@ export async function openSession(graph: Graph, options: SessionOptions): Promis
         ...(folder === '' ? {} : { model_external_initializers_file_folder_path: folder }),
       },
     },
-  }).catch((cause: unknown) => {
-    throw explained(cause);
+  }).catch(async (cause: unknown) => {
+    const error = explained(cause);
+    throw device === 'cpu' || error !== cause ? error : await deviceFailure(device, cause);
   });
   const inputs = new Set(session.inputNames);
   return {
