@@ -99,6 +99,8 @@ export interface Architecture<S extends Settings = Settings> {
   readonly headNames?: readonly string[];
   /** 1 where a norm's gain is stored as w and acts as 1 + w. */
   readonly gainOffset?: 1;
+  /** Whether the stream is normed after each sum, so that branches do not add up to it; false if left out. */
+  normsSums?(settings: S): boolean;
   /** Kinds of sites that a model with these settings lacks, each with the reason. */
   absentSites(settings: S): Readonly<Partial<Record<SiteKind, string>>>;
   /** What turns the queries and keys of the blocks, by a name that the blocks use. */

@@ -9,6 +9,7 @@
 import { basename, resolve } from 'node:path';
 import { Option } from 'commander';
 import { UserError } from '../base/errors.ts';
+import { deviceNames } from '../runtime/devices.ts';
 
 /** A command as its help shows it; `Args` is what its options and operands are read into. */
 export interface CommandSpec<Args> {
@@ -59,6 +60,11 @@ export function repeatable(flags: string, about: string, parse?: Parser<unknown>
     ...(before ?? []),
     parse === undefined ? text : blamed(made.long ?? flags, parse, text),
   ]);
+}
+
+/** What computes, for every command that runs a model. */
+export function deviceOption(): Option {
+  return new Option('--device <name>', 'what computes (default: cpu)').choices(deviceNames);
 }
 
 function blamed(flag: string, parse: Parser<unknown>, text: string): unknown {

@@ -10,6 +10,7 @@ import type { Example } from './args.ts';
 import { command, type Entry, type Host, runProgram } from './program.ts';
 import type { StartViewer } from './serve.ts';
 import { demoSpec } from './specs/demo.ts';
+import { doctorSpec } from './specs/doctor.ts';
 import { exportSpec } from './specs/export.ts';
 import { extractSpec } from './specs/extract.ts';
 import { importSpec } from './specs/import.ts';
@@ -23,6 +24,7 @@ import { viewSpec } from './specs/view.ts';
 const commands: readonly Entry[] = [
   command(demoSpec, async () => (await import('./commands/demo.ts')).demoWith(startViewer)),
   command(inspectSpec, async () => (await import('./commands/inspect.ts')).run),
+  command(doctorSpec, async () => (await import('./commands/doctor.ts')).run),
   command(paritySpec, async () => (await import('./commands/parity.ts')).run),
   command(extractSpec, async () => (await import('./commands/extract.ts')).run),
   command(probeSpec, async () => (await import('./commands/probe.ts')).run),

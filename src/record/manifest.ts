@@ -63,6 +63,7 @@ const manifestShape = z.strictObject({
       batch_tokens: count,
       batches: count,
       threads: count,
+      device: z.string().optional(),
     }),
     z.strictObject({
       kind: z.literal('imported'),
@@ -71,7 +72,17 @@ const manifestShape = z.strictObject({
     }),
   ]),
   versions: z.record(z.string(), z.string()),
-  doctor: z.null(),
+  doctor: z
+    .record(
+      name,
+      z.strictObject({
+        verdict: z.enum(['RIGHT', 'AMBIGUOUS', 'WRONG']),
+        checks: count,
+        worst: z.number().nullable(),
+        version: count,
+      }),
+    )
+    .nullable(),
 });
 
 /** @throws {UserError} `RUN_INVALID` naming the field that is off. */

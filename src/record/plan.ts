@@ -21,6 +21,7 @@ import { checkVocabulary, preparePrompts, type Prepared } from '../text/prepare.
 import { readPrompts, type PromptSet } from '../text/prompts.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { predictPeakBytes } from '../runtime/budget.ts';
+import type { DeviceName } from '../runtime/devices.ts';
 import { planBatches, type Batch } from './batches.ts';
 import { versions } from './versions.ts';
 
@@ -32,6 +33,8 @@ export interface ExtractRequest {
   readonly positions: string;
   readonly batchTokens: number;
   readonly threads: number;
+  /** What computes; the CPU unless told. */
+  readonly device?: DeviceName;
   readonly store: 'float32' | 'bfloat16';
   readonly forceReply?: string | { readonly column: string };
   readonly tokenLimit?: number;
@@ -222,7 +225,13 @@ export function planCore(plan: Plan): Readonly<Record<string, unknown>> {
     versions: Object.entries(versions())
       .map((entry) => entry.join(' '))
       .join(', '),
+    ...elsewhere(request),
   };
+}
+
+/** The device, where it is not the CPU: other devices round in another way. */
+export function elsewhere({ device = 'cpu' }: ExtractRequest): { readonly device?: DeviceName } {
+  return device === 'cpu' ? {} : { device };
 }
 
 export function planHash(plan: Plan): string {

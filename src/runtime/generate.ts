@@ -34,7 +34,13 @@ export interface GreedyOptions {
 export async function greedy(
   model: Model,
   ids: readonly number[],
-  { maxTokens, stopIds = [], bind = fromCheckpoint(model), threads = 1, device = 'cpu' }: GreedyOptions,
+  {
+    maxTokens,
+    stopIds = [],
+    bind = fromCheckpoint(model),
+    threads = 1,
+    device = 'cpu',
+  }: GreedyOptions,
 ): Promise<number[]> {
   invariant(ids.length > 0, 'greedy decoding of an empty prompt');
   const length = ids.length + maxTokens;

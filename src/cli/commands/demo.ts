@@ -49,7 +49,7 @@ export function demoWith(start: StartViewer): Run<DemoArgs> {
 async function study(out: string, io: Io): Promise<Report> {
   const { progress, shouldStop } = io;
   const plan = await planExtraction(organismRequest(bundleFolder(), availableParallelism()));
-  await extract(plan, { out, progress, shouldStop });
+  await extract(plan, { out, doctor: true, progress, shouldStop });
   return await studyOrganism(await openRun(out), 200, progress, shouldStop);
 }
 

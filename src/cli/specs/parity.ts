@@ -1,11 +1,13 @@
 /** How `parity` is called. */
 
-import { type CommandSpec, option, repeatable } from '../args.ts';
+import type { DeviceName } from '../../runtime/devices.ts';
+import { type CommandSpec, deviceOption, option, repeatable } from '../args.ts';
 
 export interface ParityArgs {
   readonly model: string;
   readonly golden: string;
   readonly toleranceFrom?: string;
+  readonly device?: DeviceName;
   readonly ignoreConfigKey?: readonly string[];
 }
 
@@ -16,6 +18,7 @@ export const paritySpec: CommandSpec<ParityArgs> = {
   options: [
     option('--golden <file>', 'reference activations').makeOptionMandatory(),
     option('--tolerance-from <file>', 'JSON with the noise floor of the reference (golden.json)'),
+    deviceOption(),
     repeatable('--ignore-config-key <key>', 'a key of config.json that you know to be harmless'),
   ],
   examples: [

@@ -1,0 +1,186 @@
+/**
+ * What must not change a model's numbers?
+ *
+ * Being looked at, what else is in the batch, what pads it, what comes later in the prompt. On the CPU
+ * all of this leaves every bit as it was; where bits move, they may move by what sums taken in another
+ * order would, which grows with width and depth.
+ */
+
+import { Random } from '../base/random.ts';
+import type { Model } from '../../models/model.ts';
+import { greedy } from '../runtime/generate.ts';
+import type { Fetch } from '../runtime/session.ts';
+import { leftOut, rowDifference, stated, Worst, type Check } from './examination.ts';
+import {
+  openPasses,
+  reachOf,
+  type Passes,
+  type Prompts,
+  type Sites,
+  type Subject,
+} from './passes.ts';
+
+const sameBits = 'the same bits';
+
+/** Floors that sums in another order may move a number by; a fault moves it by 10⁵. */
+export function allowedDrift({ settings }: Model): number {
+  return 4 * Math.sqrt(settings.width) * settings.layers;
+}
+
+/** Outputs of two graphs over the same prompts, one with taps everywhere and one with hardly any. */
+export function checkTaps(tapped: Sites, bare: Sites, model: Model): Check {
+  const worst = new Worst();
+  for (const [key, { data }] of Object.entries(bare)) {
+    worst.take(rowDifference(tapped[key].data, data, widthOf(bare[key])), key);
+  }
+  return worst.judged('taps', 'taps change nothing', allowedDrift(model), sameBits);
+}
+
+/** A prompt alone, in another order, and beside a longer one padded with another token. */
+export async function checkPadding(
+  passes: Passes,
+  bare: Sites,
+  model: Model,
+  prompts: Prompts,
+): Promise<Check> {
+  const worst = new Worst();
+  const all = cut(bare, prompts);
+  for (const [i, prompt] of prompts.entries()) {
+    compare(worst, all[i], await passes.run([prompt]), `prompt ${i} alone`);
+  }
+  const backwards = prompts.toReversed();
+  cut(await passes.run(backwards), backwards)
+    .toReversed()
+    .forEach((other, i) => compare(worst, all[i], other, `prompt ${i} in another order`));
+  const longer = [...prompts[0], ...prompts[0].slice(0, 3)];
+  const beside = [...prompts, longer];
+  const padded = await passes.run(beside, model.settings.vocabulary - 1);
+  cut(padded, beside)
+    .slice(0, -1)
+    .forEach((other, i) => compare(worst, all[i], other, `prompt ${i} with more padding`));
+  const title = 'padding, order and company change nothing';
+  return worst.judged('padding', title, allowedDrift(model), sameBits);
+}
+
+/** Other tokens after a prefix, and none. */
+export async function checkPrefix(
+  passes: Passes,
+  at: Sites,
+  model: Model,
+  prompts: Prompts,
+): Promise<Check> {
+  const [prompt] = prompts;
+  const { vocabulary } = model.settings;
+  const known = Math.ceil(prompt.length / 2);
+  const random = new Random(prompt.join()).fork('future');
+  // Never the token that was there: an id is moved on by at least one.
+  const other = prompt.map((token, t) =>
+    t < known ? token : (token + 1 + random.below(Math.max(1, vocabulary - 1))) % vocabulary,
+  );
+  const prefix = prompt.slice(0, known);
+  const worst = new Worst();
+  const whole = prefixOf(at, known, prompts);
+  compare(worst, whole, prefixOf(await passes.run([other]), known, [other]), 'another future');
+  compare(worst, whole, prefixOf(await passes.run([prefix]), known, [prefix]), 'no future');
+  const title = 'a prefix does not see its future';
+  return worst.judged('prefix', title, allowedDrift(model), sameBits);
+}
+
+/** The words that a model says next, alone and in a batch. */
+export async function checkGreedy(
+  subject: Subject,
+  prompts: Prompts,
+  maxTokens: number = 8,
+): Promise<Check> {
+  const [id, title] = ['greedy', 'greedy text is the same alone and in a batch'];
+  const { model, bind, threads, device = 'cpu' } = subject;
+  const reach = reachOf(model);
+  const starts = prompts.map((ids) => ids.slice(0, Math.max(1, reach - maxTokens)));
+  const tokens = Math.min(maxTokens, reach - 1);
+  if (tokens < 1) return leftOut(id, title, `a context of ${reach} leaves no room for a reply`);
+  const together = await greedyBatch(subject, starts, tokens);
+  for (const [i, start] of starts.entries()) {
+    const alone = await greedy(model, start, {
+      maxTokens: tokens,
+      threads,
+      device,
+      ...(bind === undefined ? {} : { bind }),
+    });
+    const t = alone.findIndex((token, k) => token !== together[i][k]);
+    if (t < 0) continue;
+    const found = `prompt ${i} goes on with token ${alone[t]} alone and ${together[i][t]} in a batch, at word ${t + 1}`;
+    return stated(id, title, 'fails', found);
+  }
+  return stated(id, title, 'holds', `${starts.length} prompts, ${tokens} tokens each`);
+}
+
+/** Greedy decoding of several prompts at once, each step over all of them. */
+async function greedyBatch(
+  subject: Subject,
+  starts: Prompts,
+  maxTokens: number,
+): Promise<number[][]> {
+  const sequences = starts.map((ids) => [...ids]);
+  const length = Math.max(...starts.map((ids) => ids.length)) + maxTokens;
+  const passes = await openPasses(subject, [{ kind: 'logits', block: null }], length);
+  try {
+    for (let step = 0; step < maxTokens; step++) {
+      const { logits } = await passes.runAt(sequences, (ids) => ids.length - 1);
+      const width = widthOf(logits);
+      sequences.forEach((ids, b) => {
+        const row = logits.data.subarray(b * width, (b + 1) * width);
+        ids.push(row.reduce((best, value, i) => (value > row[best] ? i : best), 0));
+      });
+    }
+  } finally {
+    await passes.close();
+  }
+  return sequences.map((ids, b) => ids.slice(starts[b].length));
+}
+
+/** The same passes on the CPU and on another device. Rounds in another order, and perhaps in less precision. */
+export function checkDevice(here: Sites, reference: Sites, model: Model, device: string): Check {
+  const worst = new Worst();
+  for (const [key, { data }] of Object.entries(reference)) {
+    worst.take(rowDifference(data, here[key].data, widthOf(here[key])), key);
+  }
+  const title = `${device} computes what the CPU does`;
+  const check = worst.judged('device', title, 16 * allowedDrift(model), sameBits);
+  // Less precision is a property of a device and no fault of ours, but a person must know of it.
+  return check.outcome === 'fails' ? { ...check, outcome: 'unclear' } : check;
+}
+
+function widthOf({ data, shape }: Fetch): number {
+  return data.length / Math.max(1, shape[0]);
+}
+
+type Rows = Readonly<Record<string, { readonly values: Float32Array; readonly width: number }>>;
+
+/** What belongs to each prompt; patterns, whose rows are as long as the batch, are left out. */
+function cut(sites: Sites, prompts: Prompts): Rows[] {
+  let end = 0;
+  return prompts.map((prompt) => rowsOf(sites, end, (end += prompt.length)));
+}
+
+function prefixOf(sites: Sites, known: number, prompts: Prompts): Rows {
+  return rowsOf(sites, 0, Math.min(known, prompts[0].length));
+}
+
+function rowsOf(sites: Sites, start: number, end: number): Rows {
+  return Object.fromEntries(
+    Object.entries(sites)
+      .filter(([key]) => !key.startsWith('pattern.'))
+      .map(([key, fetched]) => {
+        const width = widthOf(fetched);
+        return [key, { values: fetched.data.subarray(start * width, end * width), width }];
+      }),
+  );
+}
+
+function compare(worst: Worst, expected: Rows, found: Sites | Rows, where: string): void {
+  for (const [key, { values, width }] of Object.entries(expected)) {
+    const other = found[key];
+    const data = 'values' in other ? other.values : other.data;
+    worst.take(rowDifference(values, data, width), `${key}, ${where}`);
+  }
+}
