@@ -17,6 +17,7 @@ import {
   deviceNames,
   libraryVersion,
   offeredDevices,
+  quietLibrary,
   type DeviceName,
 } from '../runtime/devices.ts';
 import { openSession } from '../runtime/session.ts';
@@ -34,6 +35,7 @@ interface Finding {
 
 /** @returns Exit code: 5 if something is missing, 4 if it is the device that was asked for. */
 export async function examineInstallation(device: DeviceName, io: Io): Promise<number> {
+  await quietLibrary(); // a device that is absent is told once, by us
   const devices = await triedDevices();
   const findings = [
     node(),
@@ -216,7 +218,7 @@ async function triedDevices(): Promise<Tried[]> {
       tried.push({ name, works, reason: works ? 'a graph ran' : 'it computes something else' });
     } catch (error) {
       const cause = error instanceof UserError ? error.cause : error;
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = (cause instanceof Error ? cause.message : String(cause)).split(';')[0];
       tried.push({
         name,
         works: false,

@@ -9,9 +9,18 @@
 
 import type { JsonObject } from '../base/json.ts';
 import type { DoctorWord } from '../contract/manifest.ts';
-import type { Model } from '../../models/model.ts';
 import { leftOut, stated, verdictOf, type Check, type Verdict } from './examination.ts';
-import { isFall, isRise, lossesOf, riseOf, textFor, type Rise, type Text } from './evidence.ts';
+import {
+  isFall,
+  isRise,
+  lossesOf,
+  readingOf,
+  riseOf,
+  textFor,
+  type Reading,
+  type Rise,
+  type Text,
+} from './evidence.ts';
 import { checkHead } from './headCheck.ts';
 import { checkTokenizer, checkWeights } from './health.ts';
 import { checkFinite, checkPatterns, checkStream } from './identities.ts';
@@ -37,15 +46,6 @@ export interface Trial extends Pick<Fault, 'id' | 'title' | 'kind'> {
   readonly noticedBy: readonly string[];
   /** By how much the loss on text rose; null without text. */
   readonly rise: Rise | null;
-}
-
-/** What is read to tell a right setting from a wrong one. */
-export interface Reading {
-  readonly from: string;
-  readonly tokens: number;
-  /** Mean loss in nats, and that of a model that knows nothing. */
-  readonly loss: number;
-  readonly uniform: number;
 }
 
 export interface Examination {
@@ -98,7 +98,7 @@ export async function examine(subject: Subject, options: ExamineOptions): Promis
   onPart('text', 3, total);
   const text = await textFor(model, options.textPath);
   const losses = 'none' in text ? null : await lossesOf(subject, text.prompts);
-  const reading = readingOf(text, losses, model);
+  const reading = 'none' in text || losses === null ? null : readingOf(text.from, losses, model);
   const trials: Trial[] = [];
   for (const [i, { fault, tampered }] of wrong.entries()) {
     onPart(fault.title, 4 + i, total);
@@ -106,7 +106,7 @@ export async function examine(subject: Subject, options: ExamineOptions): Promis
     const found = await identities(tampered, prompts);
     const noticedBy = found.checks.flatMap((check) => (check.outcome === 'fails' ? check.id : []));
     const rise =
-      losses === null || 'none' in text || kind === 'structure'
+      losses === null || 'none' in text || kind === 'structure' || reading?.isKnown !== true
         ? null
         : riseOf(losses, await lossesOf(tampered, text.prompts));
     trials.push({ id, title, kind, noticedBy, rise });
@@ -167,13 +167,6 @@ async function againstCpu(subject: Subject, device: string, prompts: Prompts): P
   return checkDevice(await passOn(subject), reference, subject.model, device);
 }
 
-function readingOf(text: Text, losses: Float64Array | null, model: Model): Reading | null {
-  if ('none' in text || losses === null) return null;
-  const loss = losses.reduce((sum, value) => sum + value, 0) / losses.length;
-  const uniform = Math.log(model.settings.vocabulary);
-  return { from: text.from, tokens: losses.length, loss, uniform };
-}
-
 /** A doctor who does not notice a broken layout must not be believed. */
 function checkBlindness(trials: readonly Trial[]): Check {
   const [id, title] = ['sight', 'a broken layout is noticed'];
@@ -188,13 +181,13 @@ function checkBlindness(trials: readonly Trial[]): Check {
 function checkText(trials: readonly Trial[], text: Text, reading: Reading | null): Check {
   const [id, title] = ['text', 'text is read best with the settings as they are'];
   if ('none' in text) return leftOut(id, title, text.none);
-  if (reading === null || reading.loss > 0.9 * reading.uniform) {
+  if (reading?.isKnown !== true) {
     return leftOut(id, title, `the model does not know the text (${text.from})`);
   }
   const tried = trials.flatMap((trial) =>
     trial.rise === null ? [] : { ...trial, rise: trial.rise },
   );
-  const better = tried.filter(({ rise }) => isFall(rise));
+  const better = tried.filter(({ rise }) => isFall(rise, reading));
   if (better.length > 0) {
     const found = better.map((t) => `"${t.title}" by ${(-t.rise.nats).toFixed(3)} nats`);
     return stated(id, title, 'unclear', `read better with ${found.join(', ')}`);

@@ -26,7 +26,7 @@ export const faults: readonly Fault[] = [
   structure('future', 'attention sees the future', onNodes('Attention', seeFuture)),
   structure('branch', 'attn_out is tapped at twice its size', doubleBranch),
   structure('head', 'the final norm is left out', dropFinalNorm),
-  setting('epsilon', 'ε of the norms × 10', onNorms),
+  changed('epsilon', 'ε of the norms × 10', 'epsilon', timesNumber(10)),
   setting('gain', 'gains act as 1 + w where w is right, or w where 1 + w is', shiftGains),
   setting('scale', 'attention scores × 2', onNodes('Attention', doubleScale)),
   setting('cap', 'no soft cap on scores', onNodes('Attention', dropCap)),
@@ -37,14 +37,12 @@ export const faults: readonly Fault[] = [
   ),
   setting('order', 'query heads dealt out over key heads', dealHeads),
   setting('shift', 'learned positions start at 1', shiftPositions),
-  changed('theta', 'rotary base × 10', 'theta', (theta) => (isNumber(theta) ? 10 * theta : theta)),
+  changed('theta', 'rotary base × 10', 'theta', timesNumber(10)),
+  changed('low_theta', 'rotary base ÷ 10', 'theta', timesNumber(0.1)),
   changed('rope', 'rotary positions not scaled', 'rope', plainRope),
-  changed(
-    'activation',
-    'another activation',
-    'activation',
-    (name) => otherActivation.get(name) ?? name,
-  ),
+  changed('silu', 'SiLU for the activation', 'activation', () => 'silu'),
+  changed('gelu', 'exact GELU for the activation', 'activation', () => 'gelu'),
+  changed('gelu_tanh', 'GELU by tanh for the activation', 'activation', () => 'gelu_tanh'),
   changed('windows', 'windows left out', 'windows', (list) =>
     Array.isArray(list) ? list.map(() => null) : list,
   ),
@@ -91,15 +89,8 @@ function plainRope(rope: unknown): unknown {
   return isRope ? { kind: 'default', theta: rope.theta } : rope;
 }
 
-const otherActivation: ReadonlyMap<unknown, string> = new Map([
-  ['silu', 'gelu_tanh'],
-  ['gelu', 'gelu_tanh'],
-  ['gelu_tanh', 'gelu'],
-  ['relu', 'gelu'],
-]);
-
-function isNumber(value: unknown): value is number {
-  return typeof value === 'number';
+function timesNumber(factor: number): (value: unknown) => unknown {
+  return (value) => (typeof value === 'number' ? factor * value : value);
 }
 
 /** A graph with the fault, or null where it has no place for it. */
@@ -158,12 +149,6 @@ function pair(node: GraphNode): GraphNode {
 }
 
 const norms: ReadonlySet<string> = new Set(['RMSNormalization', 'LayerNormalization']);
-
-function onNorms(graph: Graph): Graph | null {
-  const widen: NodeChange = (node) => timesAttribute(node, 'epsilon', 10);
-  const first = onNodes('RMSNormalization', widen)(graph);
-  return onNodes('LayerNormalization', widen)(first ?? graph) ?? first;
-}
 
 function doubleBranch(graph: Graph): Graph | null {
   const at = graph.nodes.findIndex(({ outputs }) => outputs.includes('attn_out.0'));

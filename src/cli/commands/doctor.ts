@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { openModel, parametersOf, type Model } from '../../../models/model.ts';
 import { openCheckpoint } from '../../files/checkpoint.ts';
 import { verdictOf, type Check } from '../../record/examination.ts';
-import { isFall, isRise } from '../../record/evidence.ts';
+import { isFall, isRise, type Reading } from '../../record/evidence.ts';
 import { examine, examineQuickly, type Examination, type Trial } from '../../record/doctor.ts';
 import { defaultBudgetBytes, predictPeakBytes, requireBudget } from '../../runtime/budget.ts';
 import { examineInstallation } from '../installation.ts';
@@ -52,7 +52,7 @@ export async function run(args: DoctorArgs, io: Io): Promise<number> {
       noticed_by: noticedBy,
       loss_rise: rise?.nats ?? null,
       standard_error: rise?.error ?? null,
-      seen: seenBy({ noticedBy, rise }) !== null,
+      seen: seenBy({ noticedBy, rise }, reading) !== null,
     })),
     reading,
   };
@@ -60,7 +60,7 @@ export async function run(args: DoctorArgs, io: Io): Promise<number> {
     `${verdict}: ${model.folder} (${model.architecture.family}) in ${seconds.toFixed(1)} s`,
     '',
     ...table(checks, checkColumns),
-    ...(trials.length === 0 ? [] : ['', ...trialLines(trials)]),
+    ...(trials.length === 0 ? [] : ['', ...trialLines(trials, reading)]),
     ...(verdict === 'AMBIGUOUS' ? ['', 'A person must look at what is unclear.'] : []),
     ...(args.quick === true ? [] : ['', 'What each check can see: docs/doctor.md']),
   ]);
@@ -81,13 +81,13 @@ const checkColumns = [
   },
 ] as const;
 
-function trialLines(trials: readonly Trial[]): string[] {
-  const unseen = trials.filter((trial) => seenBy(trial) === null);
+function trialLines(trials: readonly Trial[], reading: Reading | null): string[] {
+  const unseen = trials.filter((trial) => seenBy(trial, reading) === null);
   return [
     'Would a fault be seen? The same model with one fault each:',
     ...table(trials, [
       { title: 'fault', cell: ({ title }) => title },
-      { title: 'seen by', cell: (trial) => seenBy(trial) ?? 'nothing here' },
+      { title: 'seen by', cell: (trial) => seenBy(trial, reading) ?? 'nothing here' },
       {
         title: 'loss rises by (nats)',
         cell: ({ rise }) =>
@@ -102,10 +102,13 @@ function trialLines(trials: readonly Trial[]): string[] {
 }
 
 /** What told the wrong model from the right one; null where nothing did. */
-function seenBy({ noticedBy, rise }: Pick<Trial, 'noticedBy' | 'rise'>): string | null {
+function seenBy(
+  { noticedBy, rise }: Pick<Trial, 'noticedBy' | 'rise'>,
+  reading: Reading | null,
+): string | null {
   const text = rise !== null && isRise(rise) ? ['text'] : [];
-  const better = rise !== null && isFall(rise) ? ['text, which it reads BETTER'] : [];
-  const all = [...noticedBy, ...text, ...better];
+  const isBetter = rise !== null && reading !== null && isFall(rise, reading);
+  const all = [...noticedBy, ...text, ...(isBetter ? ['text, which it reads BETTER'] : [])];
   return all.length === 0 ? null : all.join(', ');
 }
 
