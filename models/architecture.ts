@@ -99,8 +99,11 @@ export interface Architecture<S extends Settings = Settings> {
   readonly headNames?: readonly string[];
   /** 1 where a norm's gain is stored as w and acts as 1 + w. */
   readonly gainOffset?: 1;
-  /** Whether the stream is normed after each sum, so that branches do not add up to it; false if left out. */
-  normsSums?(settings: S): boolean;
+  /**
+   * Where the stream itself is normed after each sum: the block's norms that make `resid_mid` and
+   * `resid_post` of it, ε 1e-5. Null, or left out, where the stream is nothing but the sum.
+   */
+  sumNorms?(settings: S): { readonly mid: string; readonly post: string } | null;
   /** Kinds of sites that a model with these settings lacks, each with the reason. */
   absentSites(settings: S): Readonly<Partial<Record<SiteKind, string>>>;
   /** What turns the queries and keys of the blocks, by a name that the blocks use. */

@@ -58,6 +58,8 @@ export const opt: Architecture<OptSettings> = {
   embedding: 'embed_tokens.weight',
   buffers: [],
   irrelevantKeys: ['activation_dropout', 'dropout', 'layerdrop', 'output_projection'],
+  sumNorms: ({ normsBefore }) =>
+    normsBefore ? null : { mid: 'self_attn_layer_norm', post: 'final_layer_norm' },
   absentSites: ({ normsBefore, normsAtEnd }) => ({
     ...(normsBefore
       ? noPostNorms

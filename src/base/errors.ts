@@ -37,6 +37,7 @@ export const exitCodes = {
   DISK_FULL: 4,
   DEVICE_ABSENT: 4,
   PORT_TAKEN: 4,
+  CHECK_FAILED: 5,
   ENDED_EARLY: 6,
 } as const;
 

@@ -142,7 +142,7 @@ async function identities(
         ? await checkHead(at, model, prompts)
         : leftOut('head', 'the head reads the last site', 'the weights are not the checkpoint’s');
     const checks = [
-      checkStream(at, model),
+      await checkStream(at, model),
       checkPatterns(at, model, prompts),
       head,
       checkFinite(at),

@@ -24,7 +24,7 @@ const sampledWords = 96;
 const allowedFloors = 4;
 
 /** A row of numbers, and how much of each float32 may get wrong. */
-interface Estimate {
+export interface Estimate {
   readonly values: Float64Array;
   readonly floors: Float64Array;
 }
@@ -150,20 +150,30 @@ function normOf(
   const gain = valuesOf('weight')?.map((w) => w + (architecture.gainOffset ?? 0));
   const bias = valuesOf('bias');
   if (gain === undefined) return exact;
-  const epsilon = 'epsilon' in settings ? Number(settings.epsilon) : 1e-5;
-  return (row) => {
-    const mean = bias === undefined ? 0 : row.reduce((sum, v) => sum + v, 0) / row.length;
-    const variance = row.reduce((sum, v) => sum + (v - mean) ** 2, 0) / row.length;
-    const size = Math.sqrt(variance + epsilon);
-    const values = row.map((v, i) => ((v - mean) / size) * gain[i] + (bias?.[i] ?? 0));
-    // What is subtracted may be larger than what is left; the root, two products and a sum round too.
-    const floors = values.map(
-      (v, i) =>
-        rounding *
-        (((Math.abs(row[i]) + Math.abs(mean)) / size) * Math.abs(gain[i]) + 3 * Math.abs(v)),
-    );
-    return { values, floors };
-  };
+  const epsilon = 'epsilon' in settings ? Number(settings.epsilon) : usualEpsilon;
+  return (row) => normed(row, gain, bias, epsilon);
+}
+
+/** ε of norms whose config does not name it. */
+export const usualEpsilon = 1e-5;
+
+/** The layer norm of a row in float64; the root-mean-square norm where there is no bias. */
+export function normed(
+  row: Float64Array,
+  gain: Float64Array,
+  bias: Float64Array | undefined,
+  epsilon: number,
+): Estimate {
+  const mean = bias === undefined ? 0 : row.reduce((sum, v) => sum + v, 0) / row.length;
+  const variance = row.reduce((sum, v) => sum + (v - mean) ** 2, 0) / row.length;
+  const size = Math.sqrt(variance + epsilon);
+  const values = row.map((v, i) => ((v - mean) / size) * gain[i] + (bias?.[i] ?? 0));
+  // What is subtracted may be larger than what is left; the root, two products and a sum round too.
+  const floors = values.map((v, i) => {
+    const subtracted = ((Math.abs(row[i]) + Math.abs(mean)) / size) * Math.abs(gain[i]);
+    return rounding * (subtracted + 3 * Math.abs(v));
+  });
+  return { values, floors };
 }
 
 const known: ReadonlySet<string> = new Set(['Gemm', 'Add', 'Mul', 'Div', 'Tanh', 'Cast']);

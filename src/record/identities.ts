@@ -6,20 +6,21 @@
  * they are called.
  */
 
+import { readFloats } from '../files/safetensors.ts';
 import type { Model } from '../../models/model.ts';
-import { larger, leftOut, rounding, stated, Worst, type Check } from './examination.ts';
+import { larger, rounding, stated, Worst, type Check } from './examination.ts';
+import { normed, usualEpsilon } from './headCheck.ts';
 import { windowOf, type Prompts, type Sites } from './passes.ts';
 
 /** A sum of two is rounded once, of three twice; another device may round once more. */
 const allowedRoundings = 4;
 
 /** resid_pre + attn_out = resid_mid, resid_mid + mlp_out = resid_post, and the next block starts there. */
-export function checkStream(at: Sites, { architecture, settings, sites }: Model): Check {
-  const [id, title] = ['stream', 'the stream adds up'];
-  if (architecture.normsSums?.(settings) === true) {
-    const why = 'this family norms the stream itself after each sum; only parity sees its sums';
-    return leftOut(id, title, why);
-  }
+export async function checkStream(at: Sites, model: Model): Promise<Check> {
+  const { architecture, settings, sites } = model;
+  const [id, title] = stream;
+  const norms = architecture.sumNorms?.(settings) ?? null;
+  if (norms !== null) return await checkNormedStream(at, model, norms);
   const worst = new Worst();
   const take = (parts: readonly string[], sum: string): void => {
     const terms = parts.map((part) => at[part].data);
@@ -38,7 +39,44 @@ export function checkStream(at: Sites, { architecture, settings, sites }: Model)
   return worst.judged(id, title, allowedRoundings, 'every sum to the last bit');
 }
 
+const stream = ['stream', 'the stream adds up'] as const;
 const parts = ['resid_pre', 'attn_out', 'resid_mid', 'mlp_out', 'resid_post'] as const;
+
+/** The same where each sum is normed: resid_mid = norm(resid_pre + attn_out), and so on. */
+async function checkNormedStream(
+  at: Sites,
+  { architecture, settings, weights }: Model,
+  norms: { readonly mid: string; readonly post: string },
+): Promise<Check> {
+  const [id, title] = stream;
+  const { width, layers } = settings;
+  const worst = new Worst();
+  for (let layer = 0; layer < layers; layer++) {
+    const [pre, attention, mid, mlp, post] = parts.map((kind) => `${kind}.${layer}`);
+    for (const [name, a, b, sum] of [
+      [norms.mid, pre, attention, mid],
+      [norms.post, mid, mlp, post],
+    ]) {
+      const read = async (part: string, absent: number): Promise<Float64Array> => {
+        const tensor = weights.get(`${architecture.blockPrefix(layer)}${name}.${part}`);
+        if (tensor === undefined) return new Float64Array(width).fill(absent);
+        return Float64Array.from(await readFloats(tensor));
+      };
+      const [gain, bias] = [await read('weight', 1), await read('bias', 0)];
+      for (let start = 0; start < at[sum].data.length; start += width) {
+        const row = Float64Array.from({ length: width }, (_, i) => {
+          return at[a].data[start + i] + at[b].data[start + i];
+        });
+        const { values, floors } = normed(row, gain, bias, usualEpsilon);
+        values.forEach((value, i) => {
+          const error = Math.abs(at[sum].data[start + i] - value);
+          worst.take(error / floors[i], `norm(${a} + ${b}) = ${sum}`);
+        });
+      }
+    }
+  }
+  return worst.judged(id, title, allowedRoundings, 'every normed sum to the last bit');
+}
 
 /** Largest error of a sum, in roundings of its largest part. */
 function sumError(terms: readonly Float32Array[], sum: Float32Array): number {

@@ -13,6 +13,7 @@ import { architectures } from '../../models/registry.ts';
 import { exitCodes } from '../../src/base/errors.ts';
 import type { CommandSpec } from '../../src/cli/args.ts';
 import { demoSpec } from '../../src/cli/specs/demo.ts';
+import { doctorSpec } from '../../src/cli/specs/doctor.ts';
 import { extractSpec } from '../../src/cli/specs/extract.ts';
 import { inspectSpec } from '../../src/cli/specs/inspect.ts';
 import { paritySpec } from '../../src/cli/specs/parity.ts';
@@ -28,6 +29,7 @@ type AnySpec = Pick<CommandSpec<never>, 'name' | 'summary' | 'operands' | 'optio
 export const specs: readonly AnySpec[] = [
   demoSpec,
   inspectSpec,
+  doctorSpec,
   paritySpec,
   extractSpec,
   probeSpec,
