@@ -2,8 +2,8 @@
  * Do the logits follow from the last site of the stream?
  *
  * The head is worked out a second time, in float64 and from the checkpoint's own bytes. Which norm it
- * has is told by the tensors that the family asks for: none, a gain (root mean square), or a gain and
- * a bias (layer norm); what stands after it is read off the family's own graph. Each number carries
+ * has is told by the tensors that the family asks for: a gain (root mean square), a gain and a bias, or
+ * neither (layer norm); what stands after it is read off the family's own graph. Each number carries
  * along what float32 may make of it, so that the verdict does not depend on the size of the model.
  */
 
@@ -65,15 +65,15 @@ async function readHead(
     return value;
   };
   const x = g.input('x', 'float32', ['rows', settings.width]);
-  const normed = architecture.finalNorm(g, params, settings, x);
+  const behindNorm = architecture.finalNorm(g, params, settings, x);
   const normNames = [...asked.keys()];
   const matrix = settings.isTied ? architecture.embedding : 'lm_head.weight';
   const unembedding = params(matrix);
   const logits =
-    architecture.logits?.(g, params, settings, normed, unembedding) ??
-    unembed(g, normed, unembedding);
+    architecture.logits?.(g, params, settings, behindNorm, unembedding) ??
+    unembed(g, behindNorm, unembedding);
   const graph = g.finish([logits]);
-  const steps = stepsFrom(graph, normed.name);
+  const steps = stepsFrom(graph, behindNorm.name);
   const unknown = steps.find(({ op }) => !known.has(op));
   if (unknown !== undefined) return `this head has an operator "${unknown.op}" of its own`;
   const tensors = new Map<string, Estimate>();
@@ -86,9 +86,9 @@ async function readHead(
     invariant(data.kind === 'inline', `"${name}" of a head lies in a file`);
     if (data.bytes.length % 4 === 0) tensors.set(name, exact(floatsIn(data.bytes)));
   }
-  const norm = normOf(model, normNames, tensors);
+  const norm = normOf(model, normNames, tensors, behindNorm !== x);
   return (row) => {
-    const made = new Map(tensors).set(normed.name, norm(row));
+    const made = new Map(tensors).set(behindNorm.name, norm(row));
     for (const node of steps) made.set(node.outputs[0], evaluate(node, made));
     const result = made.get(logits.name);
     invariant(result !== undefined, 'a head without logits');
@@ -144,12 +144,17 @@ function normOf(
   { architecture, settings }: Model,
   names: readonly string[],
   tensors: ReadonlyMap<string, Estimate>,
+  hasNorm: boolean,
 ): Norm {
   const valuesOf = (ending: string): Float64Array | undefined =>
     tensors.get(names.find((name) => name.endsWith(ending)) ?? '')?.values;
   const gain = valuesOf('weight')?.map((w) => w + (architecture.gainOffset ?? 0));
   const bias = valuesOf('bias');
-  if (gain === undefined) return exact;
+  if (!hasNorm) return exact;
+  if (gain === undefined) {
+    const [ones, zeros] = [1, 0].map((value) => new Float64Array(settings.width).fill(value));
+    return (row) => normed(row, ones, zeros, usualEpsilon);
+  }
   const epsilon = 'epsilon' in settings ? Number(settings.epsilon) : usualEpsilon;
   return (row) => normed(row, gain, bias, epsilon);
 }
@@ -168,10 +173,11 @@ export function normed(
   const variance = row.reduce((sum, v) => sum + (v - mean) ** 2, 0) / row.length;
   const size = Math.sqrt(variance + epsilon);
   const values = row.map((v, i) => ((v - mean) / size) * gain[i] + (bias?.[i] ?? 0));
-  // What is subtracted may be larger than what is left; the root, two products and a sum round too.
+  const typical = row.reduce((sum, v) => sum + Math.abs(v), 0) / row.length;
+  // The row itself is rounded, so is its mean, and both may be larger than what is left of them.
   const floors = values.map((v, i) => {
-    const subtracted = ((Math.abs(row[i]) + Math.abs(mean)) / size) * Math.abs(gain[i]);
-    return rounding * (subtracted + 3 * Math.abs(v));
+    const subtracted = 2 * Math.abs(row[i]) + Math.abs(mean) + typical;
+    return rounding * ((subtracted / size) * Math.abs(gain[i]) + 3 * Math.abs(v));
   });
   return { values, floors };
 }

@@ -86,7 +86,8 @@ function replaced(value: unknown, key: string, change: (value: unknown) => unkno
 
 function plainRope(rope: unknown): unknown {
   const isRope = typeof rope === 'object' && rope !== null && 'theta' in rope;
-  return isRope ? { kind: 'default', theta: rope.theta } : rope;
+  const isScaled = isRope && 'kind' in rope && rope.kind !== 'default';
+  return isScaled ? { kind: 'default', theta: rope.theta } : rope;
 }
 
 function timesNumber(factor: number): (value: unknown) => unknown {
