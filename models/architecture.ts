@@ -33,6 +33,9 @@ export interface Settings {
   readonly mlpWidth: number;
   /** Whether the head is the transposed embedding, and no `lm_head.weight` of its own. */
   readonly isTied: boolean;
+  /** How many keys a query sees, its own included, in each layer or in all; null for all before it. */
+  readonly windows?: readonly (number | null)[];
+  readonly window?: number | null;
   /** Width of the rows of embedding and head where a map stands between them and the stream; else d. */
   readonly wordWidth?: number;
 }

