@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { CommandSpec } from '../../src/cli/args.ts';
 import { command } from '../../src/cli/program.ts';
 import { demoSpec } from '../../src/cli/specs/demo.ts';
+import { doctorSpec } from '../../src/cli/specs/doctor.ts';
 import { extractSpec } from '../../src/cli/specs/extract.ts';
 import { inspectSpec } from '../../src/cli/specs/inspect.ts';
 import { paritySpec } from '../../src/cli/specs/parity.ts';
@@ -32,6 +33,7 @@ describe('extractSpec', () => {
       out: 'runs/x',
       batchTokens: 512,
       store: 'float32',
+      doctor: true,
     });
   });
 
@@ -39,7 +41,8 @@ describe('extractSpec', () => {
     const line =
       'base=a after=b --prompts p --sites resid_post.0-3,logits --positions last,token:2 --out r ' +
       '--batch-tokens 64 --threads 2 --memory-budget 4GB --store bfloat16 --token-limit 99 ' +
-      '--force-reply column:reply --trigger x --sham y --twin 7 --add --dry-run ' +
+      '--force-reply column:reply --trigger x --sham y --twin 7 --add --dry-run --no-doctor ' +
+      '--device webgpu ' +
       '--ignore-config-key a --ignore-config-key b';
     expect(await read(extractSpec, line)).toEqual({
       models: [
@@ -61,6 +64,8 @@ describe('extractSpec', () => {
       twin: 7,
       add: true,
       dryRun: true,
+      doctor: false,
+      device: 'webgpu',
       ignoreConfigKey: ['a', 'b'],
     });
   });
@@ -115,6 +120,7 @@ describe('the other descriptions', () => {
     ...readings(extractSpec),
     ...readings(probeSpec),
     ...readings(inspectSpec),
+    ...readings(doctorSpec),
     ...readings(paritySpec),
     ...readings(viewSpec),
     ...readings(demoSpec),
