@@ -93,7 +93,9 @@ export async function checkTokenizer(model: Model, config: JsonObject): Promise<
     const token = contentOf(files.config[`${kind}_token`]);
     const own = token === null ? undefined : ids.get(token);
     if (known.length === 0 || own === undefined || known.includes(own)) return [];
-    return [`${kind} is ${known.map((item) => JSON.stringify(item)).join(' or ')} in config.json and ${own} in the tokenizer`];
+    return [
+      `${kind} is ${known.map((item) => JSON.stringify(item)).join(' or ')} in config.json and ${own} in the tokenizer`,
+    ];
   });
   const spare = vocabulary - largest - 1;
   return doubts.length > 0

@@ -62,9 +62,8 @@ export function identityOf(plan: Plan, tasks: readonly PlannedCheckpoint[]): Run
 
 /** @throws {UserError} `PLAN_CONFLICT` naming what differs. */
 export function requireSamePlan(unfinished: RunIdentity, identity: RunIdentity, out: string): void {
-  const keys = Object.keys(identity.core).filter(
-    (key) => unfinished.core[key] !== identity.core[key],
-  );
+  const named = new Set([...Object.keys(identity.core), ...Object.keys(unfinished.core)]);
+  const keys = [...named].filter((key) => unfinished.core[key] !== identity.core[key]);
   if (JSON.stringify(unfinished.checkpoints) !== JSON.stringify(identity.checkpoints)) {
     keys.push('checkpoints or sites');
   }

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { extract } from '../../src/record/extract.ts';
 import { parseManifest } from '../../src/record/manifest.ts';
 import { planExtraction, planHash, type ExtractRequest, type Plan } from '../../src/record/plan.ts';
+import { identityOf, requireSamePlan } from '../../src/record/resume.ts';
 import { openRun } from '../../src/record/run.ts';
 import { goldenFolder } from '../support/golden.ts';
 import { scratchPath } from '../support/scratch.ts';
@@ -118,5 +119,16 @@ describe('the manifest', () => {
     const out = scratchPath('run');
     const { manifest } = await extract(plan, { out });
     expect(manifest.plan).not.toHaveProperty('device');
+  });
+
+  it('keeps an unfinished run from being finished by another device', async () => {
+    const plan = await planOf();
+    const cpu = identityOf(plan, plan.checkpoints);
+    const request = { ...plan.request, device: 'webgpu' } as const;
+    const gpu = identityOf({ ...plan, request }, plan.checkpoints);
+    const refusal = /^the folder holds an unfinished run with other device/;
+    expect(() => requireSamePlan(gpu, cpu, 'run')).toThrow(refusal);
+    expect(() => requireSamePlan(cpu, gpu, 'run')).toThrow(refusal);
+    expect(() => requireSamePlan(gpu, gpu, 'run')).not.toThrow();
   });
 });
