@@ -23,7 +23,7 @@ import {
 const sameBits = 'the same bits';
 
 /** Floors that sums in another order may move a number by; a fault moves it by 10⁵. */
-export function allowedDrift({ settings }: Model): number {
+function allowedDrift({ settings }: Model): number {
   return 4 * Math.sqrt(settings.width) * settings.layers;
 }
 

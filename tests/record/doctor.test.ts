@@ -185,7 +185,7 @@ describe('examineQuickly', () => {
     const { architecture } = model;
     const window = (windowOf(model, 0) ?? 0) + step;
     const wrong = withBlock(model, (g, frame, ports, settings, layer, x) =>
-      architecture.block(g, frame, ports, { ...settings, window } as typeof settings, layer, x),
+      architecture.block(g, frame, ports, { ...settings, window }, layer, x),
     );
     expect(failures(await examineQuickly({ model: wrong, threads: 1 }))).toEqual(['patterns']);
   });
