@@ -21,6 +21,7 @@ import { composeModel } from '../../models/compose.ts';
 import { openSession } from '../runtime/session.ts';
 import { defaultBudgetBytes, requireBudget } from '../runtime/budget.ts';
 import { examineQuickly, wordOf } from './doctor.ts';
+import { doctorPeakBytes } from './passes.ts';
 import {
   elsewhere,
   forceReplyText,
@@ -79,7 +80,12 @@ export async function extract(plan: Plan, options: ExtractOptions): Promise<Extr
   const identity = identityOf(plan, tasks);
   if (tasks.length === 0 && earlier !== null) return { manifest: earlier, ran: false, tokens: 0 };
   if (unfinished !== null) requireSamePlan(unfinished, identity, out);
-  requireBudget(peakBytes(plan), options.memoryBudgetBytes ?? defaultBudgetBytes(), 'extract');
+  const budget = options.memoryBudgetBytes ?? defaultBudgetBytes();
+  requireBudget(peakBytes(plan), budget, 'extract');
+  if (options.doctor === true) {
+    const needed = Math.max(...tasks.map(({ model }) => doctorPeakBytes(model)));
+    requireBudget(needed, budget, 'the doctor, whom --no-doctor leaves out');
+  }
   if (unfinished === null) await requireDisk(plan, tasks, out);
 
   const words = options.doctor === true ? await askDoctor(plan, tasks, progress) : null;

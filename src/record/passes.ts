@@ -10,7 +10,8 @@ import type { Graph } from '../graph/onnx.ts';
 import { siteKey, type Site } from '../graph/sites.ts';
 import { fromCheckpoint, type Binding } from '../../models/bindings.ts';
 import { composeModel } from '../../models/compose.ts';
-import type { Model } from '../../models/model.ts';
+import { parametersOf, type Model } from '../../models/model.ts';
+import { predictPeakBytes } from '../runtime/budget.ts';
 import type { DeviceName } from '../runtime/devices.ts';
 import { openSession, type Fetch } from '../runtime/session.ts';
 
@@ -133,4 +134,31 @@ export function reachOf({ architecture, settings }: Model): number {
     rope.kind === 'dynamic' || rope.kind === 'longrope' ? [rope.trained] : [],
   );
   return Math.min(settings.context, ...trained);
+}
+
+/** Bytes of memory at the peak of the doctor's passes, in which every site leaves the graph. */
+export function doctorPeakBytes(model: Model): number {
+  const { architecture, settings, weights } = model;
+  const { width, mlpWidth, heads, layers, vocabulary, isTied, wordWidth = width } = settings;
+  const prompts = samplePrompts(model, 0);
+  const longest = prompts[0].length + 3;
+  const batchTokens = (prompts.length + 1) * longest;
+  const elements = parametersOf(architecture, settings).map(({ shape }) =>
+    shape.reduce((size, axis) => size * axis, 1),
+  );
+  // A tied table is looked up as it is stored, and multiplied by in a packed copy.
+  const twice = isTied ? vocabulary * wordWidth : 0;
+  return predictPeakBytes({
+    parameters: elements.reduce((sum, size) => sum + size, twice),
+    halfBytes: [...weights.values()].reduce(
+      (sum, { dtype, length }) => sum + (dtype === 'F32' ? 0 : length),
+      0,
+    ),
+    batchTokens,
+    longest,
+    width,
+    mlpWidth,
+    heads,
+    fetched: batchTokens * (layers * (7 * width + heads * longest) + width + vocabulary),
+  });
 }

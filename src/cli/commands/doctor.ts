@@ -1,12 +1,13 @@
 /** Examines a checkpoint without a reference, or the installation; exit 5 if something is wrong. */
 
 import { availableParallelism } from 'node:os';
-import { openModel, parametersOf, type Model } from '../../../models/model.ts';
+import { openModel } from '../../../models/model.ts';
 import { openCheckpoint } from '../../files/checkpoint.ts';
 import { verdictOf, type Check } from '../../record/examination.ts';
+import { doctorPeakBytes } from '../../record/passes.ts';
 import { isFall, isRise, type Reading } from '../../record/evidence.ts';
 import { examine, examineQuickly, type Examination, type Trial } from '../../record/doctor.ts';
-import { defaultBudgetBytes, predictPeakBytes, requireBudget } from '../../runtime/budget.ts';
+import { defaultBudgetBytes, requireBudget } from '../../runtime/budget.ts';
 import { examineInstallation } from '../installation.ts';
 import { answer, type Io } from '../io.ts';
 import type { DoctorArgs } from '../specs/doctor.ts';
@@ -16,7 +17,7 @@ export async function run(args: DoctorArgs, io: Io): Promise<number> {
   if (args.model === undefined) return await examineInstallation(args.device ?? 'cpu', io);
   const checkpoint = await openCheckpoint(args.model);
   const model = await openModel(checkpoint, { ignoredConfigKeys: args.ignoreConfigKey ?? [] });
-  requireBudget(peakBytes(model), defaultBudgetBytes(), 'doctor');
+  requireBudget(doctorPeakBytes(model), defaultBudgetBytes(), 'doctor');
   const { device = 'cpu', threads = availableParallelism() } = args;
   const subject = { model, threads, device };
   const started = performance.now();
@@ -110,24 +111,4 @@ function seenBy(
   const isBetter = rise !== null && reading !== null && isFall(rise, reading);
   const all = [...noticedBy, ...text, ...(isBetter ? ['text, which it reads BETTER'] : [])];
   return all.length === 0 ? null : all.join(', ');
-}
-
-/** Tokens that go through at once, with every site tapped. */
-const batch = { batchTokens: 512, longest: 128 };
-
-function peakBytes(model: Model): number {
-  const { settings, weights } = model;
-  const sizes = parametersOf(model.architecture, settings).map(({ shape }) =>
-    shape.reduce((size, axis) => size * axis, 1),
-  );
-  return predictPeakBytes({
-    ...batch,
-    parameters: sizes.reduce((sum, size) => sum + size, 0),
-    largestParameter: Math.max(...sizes),
-    storedBytes: [...weights.values()].reduce((sum, { length }) => sum + length, 0),
-    width: settings.width,
-    mlpWidth: settings.mlpWidth,
-    heads: settings.heads,
-    fetched: batch.batchTokens * (6 * settings.layers * settings.width + settings.vocabulary),
-  });
 }
