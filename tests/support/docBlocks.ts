@@ -14,7 +14,9 @@ import { exitCodes } from '../../src/base/errors.ts';
 import type { CommandSpec } from '../../src/cli/args.ts';
 import { demoSpec } from '../../src/cli/specs/demo.ts';
 import { doctorSpec } from '../../src/cli/specs/doctor.ts';
+import { exportSpec } from '../../src/cli/specs/export.ts';
 import { extractSpec } from '../../src/cli/specs/extract.ts';
+import { importSpec } from '../../src/cli/specs/import.ts';
 import { inspectSpec } from '../../src/cli/specs/inspect.ts';
 import { paritySpec } from '../../src/cli/specs/parity.ts';
 import { probeSpec } from '../../src/cli/specs/probe.ts';
@@ -35,6 +37,8 @@ export const specs: readonly AnySpec[] = [
   probeSpec,
   viewSpec,
   runsSpec,
+  exportSpec,
+  importSpec,
 ];
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
