@@ -61,6 +61,10 @@ const { openTokenizer } = await dist('src/text/tokenizer.js');
 const { openRun } = await dist('src/record/run.js');
 const { parametersOf } = await dist('models/model.js');
 await import('@huggingface/transformers');
+// Absent where adapters are not built in; the runner then has no case of them.
+const hasAdapters = fs.existsSync(new URL('../dist/src/files/peft.js', import.meta.url));
+const { openAdapter } = hasAdapters ? await dist('src/files/peft.js') : {};
+const { matchAdapter } = hasAdapters ? await dist('models/adapters.js') : {};
 
 /** The oracle looks at the sound folder too, and that is not the program's doing. */
 function aside(check) {
@@ -90,13 +94,12 @@ const readings = {
     aside(() => checkCheckpoint.finite(checkpoint, names, bytes));
   },
   async adapter(folder) {
-    const { openAdapter } = await dist('src/files/peft.js');
-    const { matchAdapter } = await dist('models/adapters.js');
     const model = await openModel(await openCheckpoint(folder));
     const adapter = await openAdapter(`${folder}/adapter`);
     const bytes = new Map();
     for (const [name, tensor] of adapter.tensors) bytes.set(name, await readTensorBytes(tensor));
     const { changes } = await matchAdapter(model, adapter);
+    await scanWeights({ tensors: adapter.tensors }, adapter.tensors.keys());
     aside(() => checkAdapter(folder, adapter, bytes, changes));
   },
   async tokenizer(folder, base) {
