@@ -181,11 +181,10 @@ export function checkTokenizer(folder, base, encodings) {
 }
 
 export function checkRun(folder, run, data) {
-  // An own key "__proto__" among the versions is passed over, and nobody looks anything up by it.
-  const { versions, ...manifest } = json(join(folder, 'manifest.json'));
-  const entries = Object.entries(versions).filter(([key]) => key !== '__proto__');
-  const expected = { ...manifest, versions: Object.fromEntries(entries) };
-  same(run.manifest, expected, 'manifest.json');
+  // In tables of names an own key "__proto__" is passed over, and nobody looks anything up by it.
+  const text = readFileSync(join(folder, 'manifest.json'), 'utf8');
+  const due = JSON.parse(text, (key, value) => (key === '__proto__' ? undefined : value));
+  same(run.manifest, due, 'manifest.json');
   const lines = (name) =>
     readFileSync(join(folder, name), 'utf8')
       .split('\n')
