@@ -23,7 +23,7 @@ const chunkBytes = 2 ** 23;
  * @throws {UserError} `NOT_FINITE` at the first NaN or infinity, in the order of `names`.
  */
 export async function scanWeights(
-  checkpoint: Checkpoint,
+  checkpoint: Pick<Checkpoint, 'tensors'>,
   names: Iterable<string>,
   onTensor: (tensor: StoredTensor) => void = () => undefined,
 ): Promise<void> {
