@@ -44,6 +44,8 @@ export interface Settings {
 export interface Parameter {
   readonly name: string;
   readonly shape: readonly number[];
+  /** Said of matrices that are stored transposed, [in, out]. */
+  readonly layout?: 'in-out';
 }
 
 /**

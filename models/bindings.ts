@@ -7,7 +7,7 @@
 
 import { invariant } from '../src/base/invariant.ts';
 import { Random } from '../src/base/random.ts';
-import type { StoredDtype } from '../src/files/safetensors.ts';
+import type { StoredDtype, StoredTensor } from '../src/files/safetensors.ts';
 import type { Builder } from '../src/graph/builder.ts';
 import type { DataType, Value } from '../src/graph/onnx.ts';
 import { parametersOf, type Model } from './model.ts';
@@ -21,19 +21,28 @@ const dataTypeOf: Readonly<Partial<Record<StoredDtype, DataType>>> = {
   BF16: 'bfloat16',
 };
 
-/** Weights as the checkpoint stores them, read in place from its files. */
-export function fromCheckpoint(model: Model): Binding {
+/**
+ * Weights as the checkpoint stores them, read in place from its files.
+ *
+ * @param label Stands before every name, where the weights of two checkpoints meet in one graph.
+ */
+export function fromCheckpoint(model: Model, label = ''): Binding {
   return (g, name) => {
     const tensor = model.weights.get(name);
     invariant(
       tensor !== undefined,
       `the architecture asks for "${name}", which it did not declare`,
     );
-    const dtype = dataTypeOf[tensor.dtype];
-    invariant(dtype !== undefined, `a weight of type ${tensor.dtype} passed the checks`);
-    const { file, offset, length } = tensor;
-    return g.external(name, dtype, tensor.shape, { kind: 'external', file, offset, length });
+    return storedValue(g, label + name, tensor);
   };
+}
+
+/** A tensor of a file as a value of the graph, in the type it is stored in. */
+export function storedValue(g: Builder, name: string, tensor: StoredTensor): Value {
+  const dtype = dataTypeOf[tensor.dtype];
+  invariant(dtype !== undefined, `a weight of type ${tensor.dtype} passed the checks`);
+  const { file, offset, length } = tensor;
+  return g.external(name, dtype, tensor.shape, { kind: 'external', file, offset, length });
 }
 
 /**

@@ -69,9 +69,9 @@ function siteOffer(architecture: Architecture, settings: Settings): SiteOffer {
 /** All parameters by their canonical names, head included where it is not tied. */
 export function parametersOf(architecture: Architecture, settings: Settings): Parameter[] {
   const blocks = Array.from({ length: settings.layers }, (_, layer) =>
-    architecture.blockParameters(settings, layer).map(({ name, shape }) => ({
-      name: architecture.blockPrefix(layer) + name,
-      shape,
+    architecture.blockParameters(settings, layer).map((parameter) => ({
+      ...parameter,
+      name: architecture.blockPrefix(layer) + parameter.name,
     })),
   );
   const headShape = [settings.vocabulary, settings.wordWidth ?? settings.width];

@@ -65,8 +65,10 @@ export function linearParameters(
   outputs: number,
   options: LinearOptions,
 ): Parameter[] {
-  const shape = options.layout === 'in-out' ? [inputs, outputs] : [outputs, inputs];
-  const weight = { name: `${name}.weight`, shape };
+  const weight: Parameter =
+    options.layout === 'in-out'
+      ? { name: `${name}.weight`, shape: [inputs, outputs], layout: 'in-out' }
+      : { name: `${name}.weight`, shape: [outputs, inputs] };
   return options.bias ? [weight, { name: `${name}.bias`, shape: [outputs] }] : [weight];
 }
 

@@ -10,7 +10,7 @@ import { UserError } from '../base/errors.ts';
 import { plural } from '../base/units.ts';
 import { readIntegers } from '../files/safetensors.ts';
 import { siteKey, parseSite, type Site } from '../graph/sites.ts';
-import { fromCheckpoint } from '../../models/bindings.ts';
+import { fromCheckpoint, type Binding } from '../../models/bindings.ts';
 import { composeModel } from '../../models/compose.ts';
 import type { Model } from '../../models/model.ts';
 import type { DeviceName } from '../runtime/devices.ts';
@@ -46,12 +46,14 @@ export interface ParityOptions {
   readonly threads: number;
   /** What computes; the CPU unless told. */
   readonly device?: DeviceName;
+  /** Where the weights come from; the checkpoint unless told. */
+  readonly bind?: Binding;
 }
 
 export async function compareWithGolden(
   model: Model,
   golden: Golden,
-  { floors, ...sessionOptions }: ParityOptions,
+  { floors, bind = fromCheckpoint(model), ...sessionOptions }: ParityOptions,
 ): Promise<ParityResult> {
   const wanted = new Map<string, Site | null>();
   const notCompared: string[] = [];
@@ -61,7 +63,8 @@ export async function compareWithGolden(
     else if (!inputs.has(name)) notCompared.push(name);
   }
   requireFit(model, golden, [...wanted.values()]);
-  const fetched = await runGolden(model, golden, [...wanted.values()], sessionOptions);
+  const sites = [...wanted.values()];
+  const fetched = await runGolden(model, golden, sites, bind, sessionOptions);
   const comparisons: Comparison[] = [];
   for (const [name, site] of wanted) {
     const reference = await referenceOf(golden, name);
@@ -116,6 +119,7 @@ async function runGolden(
   model: Model,
   golden: Golden,
   wanted: readonly (Site | null)[],
+  bind: Binding,
   options: SessionOptions,
 ): Promise<Record<string, Fetch>> {
   const sites = new Map(
@@ -123,12 +127,7 @@ async function runGolden(
   );
   const { batch, length, lengths, lastPosition, ids } = golden;
   const composition = { sites: [...sites.values()], length };
-  const graph = composeModel(
-    model.architecture,
-    model.settings,
-    fromCheckpoint(model),
-    composition,
-  );
+  const graph = composeModel(model.architecture, model.settings, bind, composition);
   const session = await openSession(graph, options);
   const rows = lengths.flatMap((count, b) =>
     lastPosition === null

@@ -22,6 +22,8 @@ export interface Workload {
   readonly heads: number;
   /** Elements that leave the graph in one batch. */
   readonly fetched: number;
+  /** Floats that are there for a moment while weights are worked out from others. */
+  readonly passing?: number;
 }
 
 /** Node with onnxruntime and a small tokenizer loaded, before any model. */
@@ -34,7 +36,10 @@ export function predictPeakBytes(work: Workload): number {
   // Originals are mapped and let go as they are packed; those in half precision are widened first.
   const stream = work.batchTokens * float * (6 * work.width + 3 * work.mlpWidth);
   const scores = work.batchTokens * work.longest * work.heads * float;
-  return processBytes + weights + work.halfBytes + stream + scores + 2 * work.fetched * float;
+  const passing = (work.passing ?? 0) * float;
+  return (
+    processBytes + weights + work.halfBytes + passing + stream + scores + 2 * work.fetched * float
+  );
 }
 
 /** Memory that a run may take when nobody says: four fifths of what is free. */
