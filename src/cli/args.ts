@@ -123,8 +123,8 @@ export interface NamedModel {
   readonly model: string;
 }
 
-// As in the manifest; two dots would be read as a pair.
-const checkpointName = /^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+/** As in the manifest; two dots would be read as a pair. */
+export const checkpointName: RegExp = /^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /**
  * Reads `[NAME=]MODEL`. Without a name, the folder's own is taken.

@@ -52,14 +52,41 @@ export interface CheckpointRecord {
   readonly n_layers: number;
   readonly d_model: number;
   readonly dtype: string;
-  /** SHA-256 over config and weights, see docs/formats.md; over the given files where they were imported. */
+  /**
+   * SHA-256 over config and weights, or over `derivation` where there is one; see docs/formats.md. Over
+   * the given files where they were imported.
+   */
   readonly sha256: string;
+  /** What the weights were worked out from; null where they are a checkpoint's own. */
+  readonly derivation: DerivationRecord | null;
   /** `twin:SEED` where the weights are random and only the architecture is the checkpoint's. */
   readonly twin_seed: number | null;
   /** Config keys that the user declared harmless with --ignore-config-key. */
   readonly ignored_config_keys: readonly string[];
   /** Site → SHA-256 of its activation file. */
   readonly files: Readonly<Record<string, string>>;
+}
+
+/** A checkpoint with adapters on it, or a point on the way from it to another. */
+export interface DerivationRecord extends SourceRecord {
+  /** Where the way leads, and how much of it was gone: 0 is here, 1 there. */
+  readonly towards: (SourceRecord & { readonly at: number }) | null;
+}
+
+export interface SourceRecord {
+  /** SHA-256 over the checkpoint's own config and weights. */
+  readonly base: string;
+  /** In the order in which they lie on the base. */
+  readonly adapters: readonly AdapterRecord[];
+}
+
+export interface AdapterRecord {
+  /** Name of the adapter's folder. */
+  readonly name: string;
+  /** SHA-256 over its config and weights. */
+  readonly sha256: string;
+  /** Share of the adapter's change that was made; 1 is what peft computes. */
+  readonly scale: number;
 }
 
 export interface PromptsRecord {

@@ -231,6 +231,7 @@ function manifestOf(
     d_model: width ?? 0,
     dtype: [...new Set(sources.matrices.map(({ dtype }) => dtype))].join('+'),
     sha256: sourcesHash(sources),
+    derivation: null,
     twin_seed: null,
     ignored_config_keys: [],
   };

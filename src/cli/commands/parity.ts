@@ -4,19 +4,24 @@ import { openModel } from '../../../models/model.ts';
 import { openCheckpoint } from '../../files/checkpoint.ts';
 import { readGolden, readNoiseFloor } from '../../record/golden.ts';
 import { compareWithGolden, type Comparison } from '../../record/parity.ts';
+import { adaptedModel } from '../../record/weightSources.ts';
 import { answer, type Io } from '../io.ts';
 import type { ParityArgs } from '../specs/parity.ts';
 import { table } from '../tables.ts';
 
 export async function run(args: ParityArgs, io: Io): Promise<number> {
   const checkpoint = await openCheckpoint(args.model);
-  const model = await openModel(checkpoint, { ignoredConfigKeys: args.ignoreConfigKey ?? [] });
+  const ignoredConfigKeys = args.ignoreConfigKey ?? [];
+  const base = await openModel(checkpoint, { ignoredConfigKeys });
+  const { variant } = await adaptedModel(base, args.adapter ?? [], ignoredConfigKeys);
+  const { model } = variant;
   const golden = await readGolden(args.golden);
   const floors =
     args.toleranceFrom === undefined ? undefined : await readNoiseFloor(args.toleranceFrom);
   const { comparisons, notCompared } = await compareWithGolden(model, golden, {
     threads: 1,
     ...(args.device === undefined ? {} : { device: args.device }),
+    bind: variant.bind(''),
     ...(floors === undefined ? {} : { floors }),
   });
   const failed = comparisons.filter(({ ofAllowed }) => ofAllowed > 1);

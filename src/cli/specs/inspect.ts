@@ -1,8 +1,10 @@
 /** How `inspect` is called. */
 
-import { type CommandSpec, namesOption, repeatable } from '../args.ts';
 import { Option } from 'commander';
 import type { Convention } from '../../../models/siteNames.ts';
+import type { AdapterRequest } from '../../record/weightSources.ts';
+import { adapterPath } from '../adapterArgs.ts';
+import { type CommandSpec, namesOption, repeatable } from '../args.ts';
 
 export interface InspectArgs {
   readonly model: string;
@@ -11,6 +13,7 @@ export interface InspectArgs {
   readonly graph?: boolean;
   /** Whose names of the sites are printed. */
   readonly names?: Convention;
+  readonly adapter?: readonly AdapterRequest[];
   readonly ignoreConfigKey?: readonly string[];
 }
 
@@ -22,6 +25,11 @@ export const inspectSpec: CommandSpec<InspectArgs> = {
     new Option('--check', 'read every weight: all finite, none missing, none left over'),
     new Option('--graph', 'print the graph that is run'),
     namesOption('print what they call the sites'),
+    repeatable(
+      '--adapter <path>',
+      'a PEFT adapter on it, or on the one before; PATH@.5 makes half of its change',
+      adapterPath,
+    ),
     repeatable('--ignore-config-key <key>', 'a key of config.json that you know to be harmless'),
   ],
   examples: [

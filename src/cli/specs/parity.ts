@@ -1,6 +1,8 @@
 /** How `parity` is called. */
 
+import type { AdapterRequest } from '../../record/weightSources.ts';
 import type { DeviceName } from '../../runtime/devices.ts';
+import { adapterPath } from '../adapterArgs.ts';
 import { type CommandSpec, deviceOption, option, repeatable } from '../args.ts';
 
 export interface ParityArgs {
@@ -8,6 +10,7 @@ export interface ParityArgs {
   readonly golden: string;
   readonly toleranceFrom?: string;
   readonly device?: DeviceName;
+  readonly adapter?: readonly AdapterRequest[];
   readonly ignoreConfigKey?: readonly string[];
 }
 
@@ -19,6 +22,11 @@ export const paritySpec: CommandSpec<ParityArgs> = {
     option('--golden <file>', 'reference activations').makeOptionMandatory(),
     option('--tolerance-from <file>', 'JSON with the noise floor of the reference (golden.json)'),
     deviceOption(),
+    repeatable(
+      '--adapter <path>',
+      'a PEFT adapter on it, or on the one before; PATH@.5 makes half of its change',
+      adapterPath,
+    ),
     repeatable('--ignore-config-key <key>', 'a key of config.json that you know to be harmless'),
   ],
   examples: [
