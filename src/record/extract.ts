@@ -109,7 +109,7 @@ export async function extract(plan: Plan, options: ExtractOptions): Promise<Extr
 }
 
 /**
- * The doctor's word on each checkpoint whose own weights are used. It depends on nothing but the
+ * The doctor's word on each checkpoint but twins. It depends on nothing but the
  * checkpoint and the plan, so that a run that was interrupted ends with the same bytes.
  */
 async function askDoctor(
@@ -119,9 +119,10 @@ async function askDoctor(
 ): Promise<Record<string, DoctorWord>> {
   const { threads, device = 'cpu' } = plan.request;
   const words: Record<string, DoctorWord> = {};
-  for (const { record, model } of tasks) {
+  for (const { record, model, bind } of tasks) {
     if (record.twin_seed !== null) continue;
-    const checks = await examineQuickly({ model, threads, device });
+    const weights = record.derivation === null ? {} : { bind };
+    const checks = await examineQuickly({ model, threads, device, ...weights });
     const failed = checks.find(({ outcome }) => outcome === 'fails');
     if (failed !== undefined) {
       throw new UserError('CHECK_FAILED', `the doctor says WRONG of ${record.name}`, {
