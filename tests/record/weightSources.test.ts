@@ -98,6 +98,30 @@ describe('a run over adapters', () => {
     expect(JSON.stringify(manifest)).not.toContain(plain);
   });
 
+  it('lets the doctor examine the weights that are used', async () => {
+    const resized = goldenFolder('lora_resized_tied');
+    const plan = await planExtraction({
+      checkpoints: [
+        { name: 'stack', folder: plain, adapters: [{ path: adapter }, { path: second }] },
+        { name: 'grown', folder: resized, adapters: [{ path: join(resized, 'adapter') }] },
+        { name: 'way', folder: plain, towards: { folder: dora, at: 0.5 } },
+      ],
+      prompts: promptFile('lora_resized_tied'),
+      sites: 'logits',
+      positions: 'last',
+      batchTokens: 256,
+      threads: 1,
+      store: 'float32',
+      ignoredConfigKeys: [],
+    });
+    const { manifest } = await extract(plan, { out: scratchPath('run'), doctor: true });
+    expect(Object.values(manifest.doctor ?? {}).map(({ verdict }) => verdict)).toEqual([
+      'RIGHT',
+      'RIGHT',
+      'RIGHT',
+    ]);
+  });
+
   it('is of another plan with another scale or another adapter', async () => {
     const half = { name: 'tuned', folder: plain, adapters: [{ path: adapter, scale: 0.5 }] };
     const { out } = await run([half]);
