@@ -130,7 +130,8 @@ class Bench {
   }
 }
 
-function evenRows(x: Rows): Rows {
+/** The rows, with one of zeros added where their number is odd. */
+export function evenRows(x: Rows): Rows {
   if (x.n % 2 === 0) return x;
   const data = new Float64Array((x.n + 1) * x.d);
   data.set(x.data);

@@ -24,6 +24,17 @@ export const estimatorWords: Readonly<Record<ProbeCurve['estimator'], string>> =
   lat: 'LAT reader',
 };
 
+/** What its baselines say of each curve; one sentence for all checkpoints of which the same is true. */
+function remarkSentences(curves: readonly ProbeCurve[]): string[] {
+  const places = new Map<string, string[]>();
+  for (const { checkpoint, remarks = [] } of curves) {
+    for (const remark of remarks) places.set(remark, [...(places.get(remark) ?? []), checkpoint]);
+  }
+  return [...places]
+    .filter(([remark]) => !remark.includes('saturation'))
+    .map(([remark, checkpoints]) => `In ${list(checkpoints)} ${remark}.`);
+}
+
 /** What the layer curve shows. */
 export function curveSentences(question: Question, report: Report): string[] {
   const twins = new Set(report.run.checkpoints.filter((c) => c.is_twin).map(({ name }) => name));
@@ -33,6 +44,7 @@ export function curveSentences(question: Question, report: Report): string[] {
   return [
     peakSentence(trained.length > 0 ? trained : drawn),
     ...nullSentences(drawn),
+    ...remarkSentences(drawn),
     ...ceilingSentences(trained),
     ...twinSentences(drawn, trained, twins),
   ];

@@ -49,6 +49,43 @@ export interface ProbeCurve {
   readonly estimator: EstimatorName;
   readonly settings: ProbeSettings;
   readonly points: readonly ProbePoint[];
+  /** What reads the label without the model, on the same rows and folds; absent where not asked for. */
+  readonly baselines?: readonly Baseline[] | undefined;
+  /** The site (and strength) chosen inside the training rows of each fold; only where asked for. */
+  readonly nested?: NestedPoint | undefined;
+  /** What a reader must be told beside the numbers, a clause each. */
+  readonly remarks?: readonly string[] | undefined;
+}
+
+/** A reading without the layers of the model. */
+export interface Baseline {
+  /** `embedding` is the same probe at `resid_pre.0`; the others read the prompt only. */
+  readonly name: 'prompt_length' | 'bag_of_words' | 'embedding';
+  readonly auroc: number;
+  readonly auroc_by_fold: readonly number[];
+  readonly low: number;
+  readonly high: number;
+}
+
+/** By how much the probe beats a baseline on the same rows: clustered DeLong, paired. */
+export interface Margin {
+  readonly baseline: Baseline['name'];
+  /** AUROC − that of the baseline, means over folds. */
+  readonly difference: number;
+  readonly low: number;
+  readonly high: number;
+  /** Two-sided, of no difference. */
+  readonly p: number;
+}
+
+/** The AUROC of a choice that each fold makes without its test rows. */
+export interface NestedPoint {
+  readonly auroc: number;
+  readonly auroc_by_fold: readonly number[];
+  readonly low: number;
+  readonly high: number;
+  /** What each outer fold chose, for example `resid_post.3, C = 0.1`. */
+  readonly chosen: readonly string[];
 }
 
 /** How a direction is found; the files of probes/ explain each. */
@@ -90,6 +127,16 @@ export interface ProbePoint {
   readonly low: number;
   readonly high: number;
   readonly null: NullBand;
+  /** AUROCs of directions drawn without looking, each with its better sign. */
+  readonly random_directions?:
+    | { readonly count: number; readonly best: number; readonly median: number }
+    | undefined;
+  /** Against each baseline of the curve. */
+  readonly over?: readonly Margin[] | undefined;
+  /** Label against labels drawn for each group, rows of a group on both sides; only where asked for. */
+  readonly control_task?:
+    | { readonly task: number; readonly control: number; readonly selectivity: number }
+    | undefined;
   /** The probe fitted on all rows, relative to the run folder. */
   readonly probe: string;
 }

@@ -18,6 +18,9 @@ const id = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/);
 const count = z.int().nonnegative();
 const finite = z.number();
 
+const baselineName = z.enum(['prompt_length', 'bag_of_words', 'embedding']);
+const area = { auroc: finite, auroc_by_fold: z.array(finite), low: finite, high: finite };
+
 const point = z.object({
   site: name,
   layer: count,
@@ -29,6 +32,19 @@ const point = z.object({
   low: finite,
   high: finite,
   null: z.object({ low: finite, median: finite, high: finite, max: finite, p: finite }),
+  random_directions: z.object({ count, best: finite, median: finite }).optional(),
+  over: z
+    .array(
+      z.object({
+        baseline: baselineName,
+        difference: finite,
+        low: finite,
+        high: finite,
+        p: finite,
+      }),
+    )
+    .optional(),
+  control_task: z.object({ task: finite, control: finite, selectivity: finite }).optional(),
   probe: z.string(),
 });
 
@@ -62,6 +78,9 @@ const curve = z.object({
   ]),
   settings,
   points: z.array(point),
+  baselines: z.array(z.object({ name: baselineName, ...area })).optional(),
+  nested: z.object({ ...area, chosen: z.array(z.string()) }).optional(),
+  remarks: z.array(z.string()).optional(),
 });
 
 const shiftSet = z.object({

@@ -8,37 +8,45 @@
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import type { ShouldStop } from '../base/progress.ts';
-import type { ProbeCurve, ProbePoint } from '../contract/report.ts';
+import { Random } from '../base/random.ts';
+import type { NestedPoint, ProbeCurve, ProbePoint } from '../contract/report.ts';
 import { sha256OfBytes, writeFileAtomic } from '../files/atomic.ts';
-import { encodeSafetensors } from '../files/safetensors.ts';
 import { parseSite } from '../graph/sites.ts';
-import { takeRows } from '../math/rows.ts';
+import { takeRows, type Rows } from '../math/rows.ts';
+import { controlTask } from '../../probes/controlTask.ts';
 import { evaluateProbe, type Evaluation, type EvaluationOptions } from '../../probes/evaluate.ts';
-import { groupedFolds } from '../../probes/folds.ts';
-import { hasPenalty, type Estimator, type LinearProbe } from '../../probes/probe.ts';
+import { evaluateNested, type Candidate } from '../../probes/nested.ts';
+import { hasPenalty, type Estimator } from '../../probes/probe.ts';
 import type { Run } from '../record/run.ts';
-import type { Prompt } from '../text/prompts.ts';
-import { columnOf, isTrue, parseWhere } from './where.ts';
+import {
+  directionsAt,
+  embeddingBaseline,
+  marginsOver,
+  promptBaselines,
+  remarksOn,
+  type ScoredBaseline,
+} from './baselines.ts';
+import { chosenRows, sitesOfKind, type ChosenRows, type RowsRequest } from './chosen.ts';
+import { encodeProbe } from './probeFile.ts';
 
-export interface CurveRequest {
+export interface CurveRequest extends RowsRequest {
   readonly checkpoint: string;
-  readonly position: string;
   readonly siteKind: string;
-  readonly label: string;
-  /** Rows that take part; '' for all. */
-  readonly where: string;
   readonly estimator: Estimator;
   readonly c: number;
   readonly standardise: boolean;
   readonly intercept: boolean;
-  /** Column whose values stay together. */
-  readonly groups: string;
-  readonly folds: number;
   readonly shuffles: number;
   readonly seed: number;
 }
 
 export interface CurveOptions {
+  /** Words, length, embedding layer and random directions beside each point; true if left out. */
+  readonly baselines?: boolean;
+  /** The control task beside each point; false if left out. */
+  readonly control?: boolean;
+  /** Choose the site, and C where there is one, inside each fold's training rows; false if left out. */
+  readonly nested?: boolean;
   /** Curves of earlier commands; one with the same id is taken as it is. */
   readonly known?: readonly ProbeCurve[];
   readonly shouldStop?: ShouldStop;
@@ -48,24 +56,37 @@ export interface CurveOptions {
 export async function probeCurve(
   run: Run,
   request: CurveRequest,
-  { known = [], shouldStop = () => false }: CurveOptions = {},
+  options: CurveOptions = {},
 ): Promise<ProbeCurve> {
+  const { known = [], shouldStop = () => false } = options;
   const sites = sitesOfKind(run, request.checkpoint, request.siteKind);
-  const { index, labels, groups, folds } = chosenRows(run, request);
+  const chosen = chosenRows(run, request);
   const id = curveId(request);
   const before = known.find((curve) => curve.id === id);
-  if (before?.points.length === sites.length) return before;
+  if (before !== undefined && isAnswer(before, sites.length, options)) return before;
+  const baselines = options.baselines === false ? [] : await baselinesOf(run, request, chosen);
   const points: ProbePoint[] = [];
+  const candidates: Candidate[] = [];
   let shuffled: Evaluation['shuffled'] = 'within groups';
   for (const site of sites) {
     if (shouldStop()) throw endedEarly();
-    const rows = takeRows(await run.activations(request.checkpoint, site, request.position), index);
+    const all = await run.activations(request.checkpoint, site, request.position);
+    const rows = takeRows(all, chosen.index);
+    const { labels, groups, folds } = chosen;
     const evaluation = evaluateProbe(rows, labels, groups, { ...fitOf(request), folds });
     shuffled = evaluation.shuffled;
     const probe = `probes/${id}/${site}.safetensors`;
     await writeFileAtomic(join(run.folder, probe), encodeProbe(evaluation.probe));
-    points.push(pointOf(site, evaluation, probe));
+    points.push({
+      ...pointOf(site, evaluation, probe),
+      ...besideOf(rows, chosen, evaluation, baselines, request, options),
+    });
+    if (options.nested === true) candidates.push(...strengthsAt(site, rows, request));
   }
+  const beside = {
+    ...(options.baselines === false ? {} : { baselines: baselines.map((each) => each.baseline) }),
+    ...(options.nested === true ? { nested: nestedOf(candidates, chosen) } : {}),
+  };
   const { estimator, standardise, intercept } = request;
   return {
     id,
@@ -87,79 +108,85 @@ export async function probeCurve(
       seed: request.seed,
     },
     points,
+    ...beside,
+    ...(options.baselines === false ? {} : { remarks: remarksOn({ points, ...beside }) }),
   };
 }
 
-/** Sites of a kind that the run holds for a checkpoint, block after block. */
-export function sitesOfKind(run: Run, checkpoint: string, kind: string): string[] {
-  const record = run.manifest.checkpoints.find(({ name }) => name === checkpoint);
-  if (record === undefined) {
-    const names = run.manifest.checkpoints.map(({ name }) => name).join(', ');
-    throw new UserError('USAGE', `the run has no checkpoint "${checkpoint}"`, {
-      where: run.folder,
-      fix: `Choose among ${names}.`,
-    });
-  }
-  const sites = Object.keys(record.files)
-    .map((key) => ({ key, ...parseSite(key) }))
-    .filter((site) => site.kind === kind)
-    .sort((a, b) => (a.block ?? 0) - (b.block ?? 0))
-    .map(({ key }) => key);
-  if (sites.length > 0) return sites;
-  throw new UserError('USAGE', `the run holds no site "${kind}" of "${checkpoint}"`, {
-    where: run.folder,
-    fix: `Extract it with --sites ${kind} --add.`,
-  });
+/** Whether a curve of an earlier command holds all that is asked for now. */
+function isAnswer(curve: ProbeCurve, sites: number, options: CurveOptions): boolean {
+  return (
+    curve.points.length === sites &&
+    (options.baselines === false || curve.baselines !== undefined) &&
+    (options.nested !== true || curve.nested !== undefined) &&
+    (options.control !== true || curve.points.every((point) => point.control_task !== undefined))
+  );
+}
+
+async function baselinesOf(
+  run: Run,
+  request: CurveRequest,
+  chosen: ChosenRows,
+): Promise<ScoredBaseline[]> {
+  const { checkpoint, position } = request;
+  const found = promptBaselines(chosen, chosen.prompts, chosen.tokens);
+  const files = run.manifest.checkpoints.find(({ name }) => name === checkpoint)?.files ?? {};
+  if (!Object.hasOwn(files, 'resid_pre.0')) return found;
+  const rows = takeRows(await run.activations(checkpoint, 'resid_pre.0', position), chosen.index);
+  return [...found, embeddingBaseline(chosen, rows, fitOf(request))];
+}
+
+function besideOf(
+  rows: Rows,
+  chosen: ChosenRows,
+  { scores }: Evaluation,
+  baselines: readonly ScoredBaseline[],
+  request: CurveRequest,
+  options: CurveOptions,
+): Pick<ProbePoint, 'random_directions' | 'over' | 'control_task'> {
+  const { labels, groups } = chosen;
+  const random = new Random(request.seed).fork('control task');
+  return {
+    ...(options.baselines === false
+      ? {}
+      : {
+          random_directions: directionsAt(rows, chosen, request.seed),
+          over: marginsOver(chosen, scores, baselines),
+        }),
+    ...(options.control === true
+      ? {
+          control_task: controlTask(rows, labels, groups, fitOf(request), request.folds, random),
+        }
+      : {}),
+  };
+}
+
+/** Strengths among which a nested choice is made, beside the one asked for. */
+const strengths = [0.01, 0.1, 1, 10] as const;
+
+function strengthsAt(site: string, rows: Rows, request: CurveRequest): Candidate[] {
+  const options = fitOf(request);
+  if (!hasPenalty(request.estimator)) return [{ name: site, rows, options }];
+  return [...new Set([...strengths, request.c])]
+    .sort((a, b) => a - b)
+    .map((c) => ({ name: `${site}, C = ${c}`, rows, options: { ...options, c } }));
+}
+
+function nestedOf(candidates: readonly Candidate[], chosen: ChosenRows): NestedPoint {
+  const {
+    auroc,
+    aurocByFold,
+    low,
+    high,
+    chosen: names,
+  } = evaluateNested(candidates, chosen.labels, chosen.groups, chosen.folds);
+  return { auroc, auroc_by_fold: aurocByFold, low, high, chosen: names };
 }
 
 /** The part of a request that an evaluation knows. */
 function fitOf(request: CurveRequest): EvaluationOptions {
   const { estimator, c, standardise, intercept, shuffles, seed } = request;
   return { estimator, c, standardise, intercept, shuffles, seed };
-}
-
-interface ChosenRows {
-  readonly index: Int32Array;
-  readonly labels: Uint8Array;
-  readonly groups: readonly string[];
-  readonly folds: Int32Array;
-}
-
-function chosenRows(run: Run, request: CurveRequest): ChosenRows {
-  const matches = parseWhere(request.where);
-  const records = run.rowsAt(request.position);
-  const foldOf = foldsByGroup(run.prompts, request.groups, request.folds);
-  const taken = records.filter(({ prompt }) => matches(run.prompts[prompt]));
-  if (taken.length === 0) {
-    throw new UserError('LABELS_INVALID', `no row meets "${request.where}"`, {
-      where: `position ${request.position}`,
-      fix: 'Relax --where.',
-    });
-  }
-  const groups = taken.map(({ prompt }) => groupOf(run.prompts[prompt], request.groups));
-  return {
-    index: Int32Array.from(taken, ({ row }) => row),
-    labels: Uint8Array.from(taken, ({ prompt }) =>
-      Number(isTrue(run.prompts[prompt], request.label)),
-    ),
-    groups,
-    folds: Int32Array.from(groups, (group) => foldOf.get(group) ?? 0),
-  };
-}
-
-function foldsByGroup(
-  prompts: readonly Prompt[],
-  column: string,
-  folds: number,
-): ReadonlyMap<string, number> {
-  const groups = prompts.map((prompt) => groupOf(prompt, column));
-  const assigned = groupedFolds(groups, folds);
-  return new Map(groups.map((group, i) => [group, assigned[i]]));
-}
-
-/** The group of a prompt, as text. */
-export function groupOf(prompt: Prompt, column: string): string {
-  return String(columnOf(prompt, column));
 }
 
 /** Readable, and unique by everything that decides the curve's numbers. */
@@ -188,25 +215,6 @@ function pointOf(site: string, evaluation: Evaluation, probe: string): ProbePoin
     null: evaluation.null,
     probe,
   };
-}
-
-/** `coef` [d] and `intercept` [1], with `mean` and `scale` [d] where rows were standardised. */
-function encodeProbe({ coef, intercept, mean, scale }: LinearProbe): Uint8Array {
-  const vector = (
-    name: string,
-    values: Float64Array,
-  ): Parameters<typeof encodeSafetensors>[0][number] => ({
-    name,
-    dtype: 'F64',
-    shape: [values.length],
-    data: values,
-  });
-  return encodeSafetensors([
-    vector('coef', coef),
-    vector('intercept', Float64Array.of(intercept)),
-    ...(mean === undefined ? [] : [vector('mean', mean)]),
-    ...(scale === undefined ? [] : [vector('scale', scale)]),
-  ]);
 }
 
 /** The user asked to stop; what was written so far stays. */

@@ -6,7 +6,7 @@ import { sha256OfBytes } from '../files/atomic.ts';
 import { parseSite } from '../graph/sites.ts';
 import { shiftCosine, shiftSize } from '../../probes/shift.ts';
 import type { Run } from '../record/run.ts';
-import { groupOf, sitesOfKind } from './curves.ts';
+import { groupOf, sitesOfKind } from './chosen.ts';
 import { parseWhere } from './where.ts';
 
 export interface ShiftRequest {

@@ -5,6 +5,7 @@ import type { Report } from '../../src/contract/report.ts';
 import { readSafetensorsHeader } from '../../src/files/safetensors.ts';
 import { openRun } from '../../src/record/run.ts';
 import { probeCurve, type CurveRequest } from '../../src/study/curves.ts';
+import { embeddingBaseline, marginsOver, remarksOn } from '../../src/study/baselines.ts';
 import { organismFindings } from '../../src/study/findings.ts';
 import { studyOrganism } from '../../src/study/organism.ts';
 import { extendReport, readReport } from '../../src/study/report.ts';
@@ -34,6 +35,60 @@ const request: CurveRequest = {
   shuffles: 20,
   seed: 0,
 };
+
+describe('baselines', () => {
+  it('stand beside each point on the same rows and folds, and say so where the words read as much', async () => {
+    const { run } = organism;
+    const { baselines = [], remarks, points } = await probeCurve(run, request);
+    expect(baselines.map(({ name }) => name)).toEqual(['prompt_length', 'bag_of_words']);
+    const [length, words] = baselines;
+    // Harmful and harmless requests were made by one template, and topics are held out.
+    expect(length.low).toBeLessThan(0.55);
+    expect(words.auroc).toBeGreaterThan(0.99);
+    for (const { auroc, over = [], random_directions: drawn } of points) {
+      expect(over.map(({ baseline }) => baseline)).toEqual(['prompt_length', 'bag_of_words']);
+      expect(over[1].difference).toBeCloseTo(auroc - words.auroc, 12);
+      expect(over[1].low).toBeLessThanOrEqual(over[1].difference);
+      expect(drawn!.count).toBe(1000);
+      expect(drawn!.best).toBeGreaterThan(drawn!.median);
+    }
+    expect(remarks).toContain(
+      `it beats a bag of the prompt’s words (AUROC ${words.auroc.toFixed(3)}) at no site`,
+    );
+  });
+
+  it('can be left out, and a nested choice and a control task can be asked for', async () => {
+    const { run } = organism;
+    const plain = await probeCurve(run, request, { baselines: false });
+    expect(plain).not.toHaveProperty('baselines');
+    expect(plain.points[0]).not.toHaveProperty('over');
+    const known = [plain];
+    expect(await probeCurve(run, request, { baselines: false, known })).toBe(plain);
+    const asked = await probeCurve(run, request, { known, nested: true, control: true });
+    expect(asked.baselines).toHaveLength(2);
+    expect(asked.nested?.chosen).toHaveLength(5);
+    expect(Math.abs((asked.nested?.auroc ?? 0) - asked.points[3].auroc)).toBeLessThan(0.1);
+    const task = asked.points[3].control_task;
+    expect(task?.selectivity).toBe(task!.task - task!.control);
+    expect(asked.points[3].auroc).toBe(plain.points[3].auroc);
+  });
+
+  it('measure the embedding layer where the run holds it', () => {
+    const judged = {
+      labels: Uint8Array.from({ length: 40 }, (_, i) => i % 2),
+      groups: Array.from({ length: 40 }, (_, i) => `g${Math.floor(i / 4)}`),
+      folds: Int32Array.from({ length: 40 }, (_, i) => Math.floor(i / 4) % 5),
+    };
+    const x = { n: 40, d: 1, data: Float64Array.from(judged.labels) };
+    const { baseline } = embeddingBaseline(judged, x, { estimator: 'mean_difference' });
+    expect(baseline).toMatchObject({ name: 'embedding', auroc: 1, low: 1, high: 1 });
+    const point = { auroc: 1, over: marginsOver(judged, x.data, [{ baseline, scores: x.data }]) };
+    expect(remarksOn({ points: [point], baselines: [baseline] } as never)).toEqual([
+      'it beats the embedding layer (AUROC 1.000) at no site',
+      'it is read at 0.999 or more everywhere: that is saturation and decides nothing',
+    ]);
+  });
+});
 
 describe('probeCurve', () => {
   it('saves the probe that its points name, and the saved probe scores as the fitted one', async () => {

@@ -50,6 +50,10 @@ export function makeCurves(settled: CurveOptions, random: Random): ProbeCurve[] 
             ? makePoint(layer, n, 1, 0, stream)
             : makePoint(layer, n, rise(layer, settled.layers, ceiling), 0.03, stream),
         ),
+        baselines: [
+          { name: 'bag_of_words', auroc: 0.7, auroc_by_fold: [0.7, 0.7], low: 0.65, high: 0.75 },
+        ],
+        remarks: ['it beats a bag of the prompt’s words (AUROC 0.700) at only 3 of 12 sites'],
       };
     }),
   );
@@ -78,6 +82,16 @@ function makePoint(
     auroc_by_fold: Array.from({ length: 5 }, () => Math.min(1, auroc + random.normal() * spread)),
     low: Math.max(0, auroc - spread),
     high: Math.min(1, auroc + spread * 0.8),
+    random_directions: { count: 1000, best: 0.62, median: 0.53 },
+    over: [
+      {
+        baseline: 'bag_of_words',
+        difference: auroc - 0.7,
+        low: auroc - 0.75,
+        high: auroc - 0.65,
+        p: 0.01,
+      },
+    ],
     null: { low: median - 0.07, median, high: median + 0.07, max: median + 0.11, p: 1 / 201 },
     probe: `probes/harmful.${layer}.safetensors`,
   };

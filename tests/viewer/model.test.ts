@@ -145,7 +145,8 @@ describe('curveSentences', () => {
     expect(say(curve('backdoored', [0.55, 0.9, 0.8]), curve('planb', [0.7, 0.71, 0.95]))).toBe(
       'Highest AUROC: backdoored 0.900 [0.880, 0.920] at layer 1 and planb 0.950 [0.930, 0.970] at layer 2 ' +
         '(n = 1\u202f240 rows in 62 groups). A highest point is picked after looking, so its interval is too narrow. ' +
-        'With shuffled labels 95 % of runs stay below 0.600. Not told apart from shuffled labels: backdoored (layer 0).',
+        'With shuffled labels 95 % of runs stay below 0.600. Not told apart from shuffled labels: backdoored (layer 0). ' +
+        'In backdoored and planb it beats a bag of the prompt’s words (AUROC 0.700) at only 3 of 12 sites.',
     );
   });
 

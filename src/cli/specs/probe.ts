@@ -21,6 +21,9 @@ export interface ProbeArgs {
   readonly standardise?: boolean;
   readonly intercept: boolean;
   readonly preset?: 'defection';
+  readonly baselines: boolean;
+  readonly controlTask?: boolean;
+  readonly nested?: boolean;
 }
 
 export const probeSpec: CommandSpec<ProbeArgs> = {
@@ -58,6 +61,9 @@ export const probeSpec: CommandSpec<ProbeArgs> = {
     ).default(1),
     new Option('--standardise', 'scale each channel to mean 0 and variance 1 first'),
     new Option('--no-intercept', 'fit no intercept'),
+    new Option('--nested', 'choose site and strength inside each fold’s training rows'),
+    new Option('--control-task', 'also read labels drawn at random for each group'),
+    new Option('--no-baselines', 'no words, length, embedding layer and random directions'),
     new Option('--preset <name>', 'the settings of a published probe').choices(['defection']),
   ],
   examples: [

@@ -1,0 +1,94 @@
+/**
+ * Which rows of a run does a question take, with which labels, and in which folds?
+ *
+ * Folds are made of all prompts of the run, so that questions on subsets are tested on the same groups.
+ */
+
+import { UserError } from '../base/errors.ts';
+import { parseSite } from '../graph/sites.ts';
+import { groupedFolds } from '../../probes/folds.ts';
+import type { Run } from '../record/run.ts';
+import type { Prompt } from '../text/prompts.ts';
+import type { JudgedRows } from './baselines.ts';
+import { columnOf, isTrue, parseWhere } from './where.ts';
+
+/** What decides the rows, their labels and their folds. */
+export interface RowsRequest {
+  readonly position: string;
+  readonly label: string;
+  /** Rows that take part; '' for all. */
+  readonly where: string;
+  /** Column whose values stay together. */
+  readonly groups: string;
+  readonly folds: number;
+}
+
+export interface ChosenRows extends JudgedRows {
+  readonly index: Int32Array;
+  /** The prompt of each row. */
+  readonly prompts: readonly Prompt[];
+  /** Tokens up to and including the row's own. */
+  readonly tokens: readonly number[];
+}
+
+/** The rows of a position that a request is about. @throws {UserError} `LABELS_INVALID` where none is. */
+export function chosenRows(run: Run, request: RowsRequest): ChosenRows {
+  const matches = parseWhere(request.where);
+  const records = run.rowsAt(request.position);
+  const foldOf = foldsByGroup(run.prompts, request.groups, request.folds);
+  const taken = records.filter(({ prompt }) => matches(run.prompts[prompt]));
+  if (taken.length === 0) {
+    throw new UserError('LABELS_INVALID', `no row meets "${request.where}"`, {
+      where: `position ${request.position}`,
+      fix: 'Relax --where.',
+    });
+  }
+  const groups = taken.map(({ prompt }) => groupOf(run.prompts[prompt], request.groups));
+  return {
+    index: Int32Array.from(taken, ({ row }) => row),
+    labels: Uint8Array.from(taken, ({ prompt }) =>
+      Number(isTrue(run.prompts[prompt], request.label)),
+    ),
+    groups,
+    folds: Int32Array.from(groups, (group) => foldOf.get(group) ?? 0),
+    prompts: taken.map(({ prompt }) => run.prompts[prompt]),
+    tokens: taken.map(({ token_index: index }) => index + 1),
+  };
+}
+
+function foldsByGroup(
+  prompts: readonly Prompt[],
+  column: string,
+  folds: number,
+): ReadonlyMap<string, number> {
+  const groups = prompts.map((prompt) => groupOf(prompt, column));
+  const assigned = groupedFolds(groups, folds);
+  return new Map(groups.map((group, i) => [group, assigned[i]]));
+}
+
+/** The group of a prompt, as text. */
+export function groupOf(prompt: Prompt, column: string): string {
+  return String(columnOf(prompt, column));
+}
+
+/** Sites of a kind that the run holds for a checkpoint, block after block. */
+export function sitesOfKind(run: Run, checkpoint: string, kind: string): string[] {
+  const record = run.manifest.checkpoints.find(({ name }) => name === checkpoint);
+  if (record === undefined) {
+    const names = run.manifest.checkpoints.map(({ name }) => name).join(', ');
+    throw new UserError('USAGE', `the run has no checkpoint "${checkpoint}"`, {
+      where: run.folder,
+      fix: `Choose among ${names}.`,
+    });
+  }
+  const sites = Object.keys(record.files)
+    .map((key) => ({ key, ...parseSite(key) }))
+    .filter((site) => site.kind === kind)
+    .sort((a, b) => (a.block ?? 0) - (b.block ?? 0))
+    .map(({ key }) => key);
+  if (sites.length > 0) return sites;
+  throw new UserError('USAGE', `the run holds no site "${kind}" of "${checkpoint}"`, {
+    where: run.folder,
+    fix: `Extract it with --sites ${kind} --add.`,
+  });
+}
