@@ -37,7 +37,7 @@ export interface ScoredBaseline {
   readonly scores: Float64Array;
 }
 
-/** Prompt length and bag of words of the rows' prompts. `tokens` are those up to the row's own, `[n]`. */
+/** Prompt length and bag of words of the rows' prompts. `tokens` are those up to the row's own, 0 where unknown, `[n]`. */
 export function promptBaselines(
   judged: JudgedRows,
   prompts: readonly Prompt[],
@@ -49,9 +49,15 @@ export function promptBaselines(
   const length = { n: prompts.length, d: 2, data: lengths };
   checkLabels(judged.labels, length);
   assertBothClasses(splits, judged.labels);
+  const isRecording = words.every((list) => list.length === 0);
+  // Activations that came without their prompts have nothing to read beside them.
+  if (isRecording && tokens.every((count) => count === tokens[0])) return [];
+  const found = [scored('prompt_length', judged, linearScores(length, judged, splits, readLength))];
+  if (isRecording) return found;
+  const counts = wordCounts(words);
   return [
-    scored('prompt_length', judged, linearScores(length, judged, splits, readLength)),
-    scored('bag_of_words', judged, bagOfWordsScores(wordCounts(words), judged.labels, splits)),
+    ...found,
+    scored('bag_of_words', judged, bagOfWordsScores(counts, judged.labels, splits)),
   ];
 }
 
@@ -132,6 +138,7 @@ export function remarksOn({
 function wordsOfPrompt({ body }: Prompt): readonly string[] {
   if (body.kind === 'ids') return body.ids.map(String);
   if (body.kind === 'text') return wordsOf(body.text);
+  if (body.kind === 'none') return [];
   return body.messages.flatMap(({ content }) => wordsOf(content));
 }
 

@@ -27,7 +27,7 @@ export interface ChosenRows extends JudgedRows {
   readonly index: Int32Array;
   /** The prompt of each row. */
   readonly prompts: readonly Prompt[];
-  /** Tokens up to and including the row's own. */
+  /** Tokens up to and including the row's own; 0 where that is not known. */
   readonly tokens: readonly number[];
 }
 
@@ -52,7 +52,7 @@ export function chosenRows(run: Run, request: RowsRequest): ChosenRows {
     groups,
     folds: Int32Array.from(groups, (group) => foldOf.get(group) ?? 0),
     prompts: taken.map(({ prompt }) => run.prompts[prompt]),
-    tokens: taken.map(({ token_index: index }) => index + 1),
+    tokens: taken.map(({ token_index: index }) => (index === null ? 0 : index + 1)),
   };
 }
 
