@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { takeLock } from '../../src/files/lock.ts';
+import { built } from '../support/build.ts';
 import { scratchPath } from '../support/scratch.ts';
 
 /** Starts a shell and gives the first number that it prints. */
@@ -45,9 +47,11 @@ describe('takeLock', () => {
   it('takes over the lock of a process that is dead and whose parent never asked for its exit code', async () => {
     const path = scratchPath('lock');
     // The shell becomes a sleeper that knows nothing of the child it inherits.
-    const owner = await numberFrom('true & echo $!; exec sleep 60');
+    const owner = await numberFrom('sleep 1 & echo $!; exec sleep 60');
     await expect
-      .poll(() => (existsSync('/proc') ? readFileSync(`/proc/${owner}/stat`, 'utf8') : ') Z '))
+      .poll(() => (existsSync('/proc') ? readFileSync(`/proc/${owner}/stat`, 'utf8') : ') Z '), {
+        timeout: 10_000,
+      })
       .toContain(') Z ');
     writeFileSync(path, `${owner}\n`);
     await (
@@ -55,12 +59,22 @@ describe('takeLock', () => {
     )();
   });
 
-  it('waits for an owner who is about to write its id', async () => {
+  it('is taken by one of many processes that find a dead owner at the same moment', async () => {
     const path = scratchPath('lock');
-    writeFileSync(path, '');
-    const owner = await numberFrom('echo $$; exec sleep 60');
-    const taken = takeLock(path);
-    setTimeout(() => writeFileSync(path, `${owner}\n`), 10);
-    await expect(taken).rejects.toThrow(`process ${owner} is writing this run`);
-  });
+    writeFileSync(path, '2147483646\n');
+    const script = `
+      const { takeLock } = await import(${JSON.stringify(pathToFileURL(built('src/files/lock.js')).href)});
+      await new Promise((go) => setTimeout(go, ${Date.now() + 1500} - Date.now()));
+      const word = await takeLock(${JSON.stringify(path)}).then(() => 'TAKEN', ({ code }) => code);
+      console.log(word);
+      await new Promise((end) => setTimeout(end, 1000));`;
+    const racers = Array.from({ length: 6 }, async () => {
+      const node = spawn(process.execPath, ['--input-type=module', '-e', script]);
+      const [text]: Buffer[] = await once(node.stdout, 'data');
+      await once(node, 'close');
+      return text.toString().trim();
+    });
+    const words = await Promise.all(racers);
+    expect(words.toSorted()).toEqual([...Array<string>(5).fill('RUN_BUSY'), 'TAKEN']);
+  }, 30_000);
 });
