@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { Example } from './args.ts';
 import { command, type Entry, type Host, runProgram } from './program.ts';
 import type { StartViewer } from './serve.ts';
+import { controlsSpec } from './specs/controls.ts';
 import { demoSpec } from './specs/demo.ts';
 import { doctorSpec } from './specs/doctor.ts';
 import { exportSpec } from './specs/export.ts';
@@ -28,6 +29,7 @@ const commands: readonly Entry[] = [
   command(paritySpec, async () => (await import('./commands/parity.ts')).run),
   command(extractSpec, async () => (await import('./commands/extract.ts')).run),
   command(probeSpec, async () => (await import('./commands/probe.ts')).run),
+  command(controlsSpec, async () => (await import('./commands/controls.ts')).run),
   command(viewSpec, async () => (await import('./commands/view.ts')).viewWith(startViewer)),
   command(exportSpec, async () => (await import('./commands/export.ts')).run),
   command(importSpec, async () => (await import('./commands/import.ts')).run),

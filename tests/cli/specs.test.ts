@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { CommandSpec } from '../../src/cli/args.ts';
 import { command } from '../../src/cli/program.ts';
+import { controlsSpec } from '../../src/cli/specs/controls.ts';
 import { demoSpec } from '../../src/cli/specs/demo.ts';
 import { doctorSpec } from '../../src/cli/specs/doctor.ts';
 import { extractSpec } from '../../src/cli/specs/extract.ts';
@@ -108,7 +109,7 @@ describe('probeSpec', () => {
       run: 'runs/x',
       label: 'harmful',
       estimator: 'mean_difference',
-      groups: 'topic',
+      baselines: true,
       folds: 5,
       shuffles: 200,
       seed: 0,
@@ -128,12 +129,14 @@ describe('the other descriptions', () => {
     expect(await read(inspectSpec, 'm --check')).toEqual({ model: 'm', check: true });
     expect(await read(paritySpec, 'm --golden g.json')).toEqual({ model: 'm', golden: 'g.json' });
     expect(await read(viewSpec, 'a b --port 0')).toEqual({ runs: ['a', 'b'], port: 0 });
+    expect(await read(controlsSpec, '--fpr .05')).toEqual({ fpr: 0.05, alarms: 3, level: 0.95 });
     expect(await read(demoSpec, '--no-view')).toEqual({ view: false, port: 7411 });
   });
 
   it.each([
     ...readings(extractSpec),
     ...readings(probeSpec),
+    ...readings(controlsSpec),
     ...readings(inspectSpec),
     ...readings(doctorSpec),
     ...readings(paritySpec),

@@ -12,6 +12,7 @@ import type { Option } from 'commander';
 import { architectures } from '../../models/registry.ts';
 import { exitCodes } from '../../src/base/errors.ts';
 import type { CommandSpec } from '../../src/cli/args.ts';
+import { controlsSpec } from '../../src/cli/specs/controls.ts';
 import { demoSpec } from '../../src/cli/specs/demo.ts';
 import { doctorSpec } from '../../src/cli/specs/doctor.ts';
 import { exportSpec } from '../../src/cli/specs/export.ts';
@@ -35,6 +36,7 @@ export const specs: readonly AnySpec[] = [
   paritySpec,
   extractSpec,
   probeSpec,
+  controlsSpec,
   viewSpec,
   runsSpec,
   exportSpec,

@@ -2,6 +2,7 @@
 
 import { parseSite } from '../../graph/sites.ts';
 import { UserError } from '../../base/errors.ts';
+import { invariant } from '../../base/invariant.ts';
 import type { ProbeCurve, Projection, ShiftCurve } from '../../contract/report.ts';
 import { openRun, type Run } from '../../record/run.ts';
 import { sitesOfKind } from '../../study/chosen.ts';
@@ -12,8 +13,25 @@ import { shiftCurve } from '../../study/shifts.ts';
 import { curveLines } from '../curveTable.ts';
 import { answer, type Io } from '../io.ts';
 import type { ProbeArgs } from '../specs/probe.ts';
+import { runMatrix } from './probeMatrix.ts';
 
-export async function run(args: ProbeArgs, io: Io): Promise<number> {
+/** The arguments of a probe on a run. */
+type RunArgs = ProbeArgs & {
+  readonly run: string;
+  readonly label: string;
+  readonly groups: string;
+};
+
+export async function run(given: ProbeArgs, io: Io): Promise<number> {
+  const { matrix, labels, run: folder, label, groups = 'topic' } = given;
+  if (matrix !== undefined && labels !== undefined) {
+    return await runMatrix({ ...given, matrix, labels }, io);
+  }
+  invariant(folder !== undefined && label !== undefined, 'a probe without a run or a label');
+  return await runOnRun({ ...given, run: folder, label, groups }, io);
+}
+
+async function runOnRun(args: RunArgs, io: Io): Promise<number> {
   const recorded = await openRun(args.run);
   const requests = requestsOf(args, recorded);
   const known = (await readReport(recorded)).curves;
@@ -51,7 +69,7 @@ export async function run(args: ProbeArgs, io: Io): Promise<number> {
 }
 
 /** The controls that this run does not hold, each with what makes it. */
-function notMeasured(args: ProbeArgs, { manifest }: Run): string[] {
+function notMeasured(args: RunArgs, { manifest }: Run): string[] {
   const [{ files }] = manifest.checkpoints;
   const missing = [
     ...(manifest.checkpoints.some(({ twin_seed: seed }) => seed !== null)
@@ -67,7 +85,7 @@ function notMeasured(args: ProbeArgs, { manifest }: Run): string[] {
 }
 
 /** One curve for each checkpoint, position and kind of site. */
-function requestsOf(args: ProbeArgs, { manifest, folder }: Run): CurveRequest[] {
+function requestsOf(args: RunArgs, { manifest, folder }: Run): CurveRequest[] {
   const checkpoints = args.checkpoints ?? manifest.checkpoints.map(({ name }) => name);
   const positions = args.positions ?? manifest.positions.map(({ name }) => name);
   const kinds =
@@ -88,7 +106,7 @@ function requestsOf(args: ProbeArgs, { manifest, folder }: Run): CurveRequest[] 
   );
 }
 
-function fitOf(args: ProbeArgs): Omit<CurveRequest, 'checkpoint' | 'position' | 'siteKind'> {
+function fitOf(args: RunArgs): Omit<CurveRequest, 'checkpoint' | 'position' | 'siteKind'> {
   const { label, where = '', groups, folds, shuffles, seed } = args;
   const isDefection = args.preset === 'defection';
   return {
@@ -112,7 +130,7 @@ interface Movements {
 
 /** From the first checkpoint to each later one of the same width: how far each class moved, and a plane to see it in. */
 async function movements(
-  args: ProbeArgs,
+  args: RunArgs,
   recorded: Run,
   requests: readonly CurveRequest[],
   io: Io,
