@@ -11,6 +11,7 @@ import { command, type Entry, type Host, runProgram } from './program.ts';
 import type { StartViewer } from './serve.ts';
 import { controlsSpec } from './specs/controls.ts';
 import { demoSpec } from './specs/demo.ts';
+import { detectSpec } from './specs/detect.ts';
 import { doctorSpec } from './specs/doctor.ts';
 import { exportSpec } from './specs/export.ts';
 import { extractSpec } from './specs/extract.ts';
@@ -19,6 +20,7 @@ import { inspectSpec } from './specs/inspect.ts';
 import { paritySpec } from './specs/parity.ts';
 import { probeSpec } from './specs/probe.ts';
 import { runsSpec } from './specs/runs.ts';
+import { transferSpec } from './specs/transfer.ts';
 import { viewSpec } from './specs/view.ts';
 
 /** In the order of the help: the order in which one meets them. */
@@ -29,6 +31,8 @@ const commands: readonly Entry[] = [
   command(paritySpec, async () => (await import('./commands/parity.ts')).run),
   command(extractSpec, async () => (await import('./commands/extract.ts')).run),
   command(probeSpec, async () => (await import('./commands/probe.ts')).run),
+  command(transferSpec, async () => (await import('./commands/transfer.ts')).run),
+  command(detectSpec, async () => (await import('./commands/detect.ts')).run),
   command(controlsSpec, async () => (await import('./commands/controls.ts')).run),
   command(viewSpec, async () => (await import('./commands/view.ts')).viewWith(startViewer)),
   command(exportSpec, async () => (await import('./commands/export.ts')).run),

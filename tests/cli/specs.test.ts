@@ -8,6 +8,8 @@ import { extractSpec } from '../../src/cli/specs/extract.ts';
 import { inspectSpec } from '../../src/cli/specs/inspect.ts';
 import { paritySpec } from '../../src/cli/specs/parity.ts';
 import { probeSpec } from '../../src/cli/specs/probe.ts';
+import { detectSpec } from '../../src/cli/specs/detect.ts';
+import { transferSpec } from '../../src/cli/specs/transfer.ts';
 import { viewSpec } from '../../src/cli/specs/view.ts';
 import { runLine } from './support.ts';
 
@@ -137,6 +139,8 @@ describe('the other descriptions', () => {
     ...readings(extractSpec),
     ...readings(probeSpec),
     ...readings(controlsSpec),
+    ...readings(transferSpec),
+    ...readings(detectSpec),
     ...readings(inspectSpec),
     ...readings(doctorSpec),
     ...readings(paritySpec),

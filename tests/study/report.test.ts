@@ -10,6 +10,10 @@ import { organismFindings } from '../../src/study/findings.ts';
 import { studyOrganism } from '../../src/study/organism.ts';
 import { extendReport, readReport } from '../../src/study/report.ts';
 import { silent } from '../../src/base/progress.ts';
+import { fitMeanDifference } from '../../probes/meanDifference.ts';
+import { auroc as areaUnder } from '../../probes/metrics.ts';
+import { chosenRows } from '../../src/study/chosen.ts';
+import { transferMatrix } from '../../src/study/transfer.ts';
 import { takeRows } from '../../src/math/rows.ts';
 import { score } from '../../probes/probe.ts';
 import { extractOrganism, type OrganismRun } from '../support/organism.ts';
@@ -35,6 +39,65 @@ const request: CurveRequest = {
   shuffles: 20,
   seed: 0,
 };
+
+describe('transferMatrix', () => {
+  it('has cross-validation on its diagonal, and reads other cells with probes of the same folds', async () => {
+    const { run } = organism;
+    const common = { position: 'reply_prefix', label: 'harmful', groups: 'topic', folds: 5 };
+    const found = await transferMatrix(run, {
+      ...common,
+      site: 'resid_post.3',
+      checkpoints: ['stage1', 'planb'],
+      conditions: ['triggered', '!triggered'],
+      fit: { estimator: 'mean_difference' },
+    });
+    expect(found.cells.map(({ checkpoint, where, n }) => [checkpoint, where, n])).toEqual([
+      ['stage1', 'triggered', 440],
+      ['stage1', '!triggered', 440],
+      ['planb', 'triggered', 440],
+      ['planb', '!triggered', 440],
+    ]);
+    const curve = await probeCurve(run, request, { baselines: false });
+    const { auroc, low, high } = curve.points[3];
+    expect(found.entries[2][2]).toEqual({ auroc, low, high });
+    // By hand: fold 0's probe of untriggered rows on the triggered rows of fold 0, and so on.
+    const cell = (where: string): ReturnType<typeof chosenRows> =>
+      chosenRows(run, { ...common, where });
+    const [from, to] = [cell('!triggered'), cell('triggered')];
+    const all = await run.activations('planb', 'resid_post.3', 'reply_prefix');
+    const taken = (chosen: typeof from, keep: (fold: number) => boolean) => {
+      const index = [...chosen.index.keys()].filter((i) => keep(chosen.folds[i]));
+      return {
+        rows: takeRows(
+          all,
+          index.map((i) => chosen.index[i]),
+        ),
+        labels: index.map((i) => chosen.labels[i]),
+      };
+    };
+    const areas = [0, 1, 2, 3, 4].map((fold) => {
+      const train = taken(from, (f) => f !== fold);
+      const test = taken(to, (f) => f === fold);
+      return areaUnder(score(fitMeanDifference(train.rows, train.labels), test.rows), test.labels);
+    });
+    const mean = areas.reduce((sum, area) => sum + area, 0) / 5;
+    expect(found.entries[3][2].auroc).toBeCloseTo(mean, 12);
+  });
+
+  it('refuses a condition in which the label does not vary', async () => {
+    const attempt = transferMatrix(organism.run, {
+      position: 'reply_prefix',
+      label: 'harmful',
+      groups: 'topic',
+      folds: 5,
+      site: 'resid_post.3',
+      checkpoints: ['planb'],
+      conditions: ['harmful'],
+      fit: { estimator: 'mean_difference' },
+    });
+    await expect(attempt).rejects.toThrow('rows of fold 0 do not hold both labels');
+  });
+});
 
 describe('baselines', () => {
   it('stand beside each point on the same rows and folds, and say so where the words read as much', async () => {

@@ -22,6 +22,8 @@ import { inspectSpec } from '../../src/cli/specs/inspect.ts';
 import { paritySpec } from '../../src/cli/specs/parity.ts';
 import { probeSpec } from '../../src/cli/specs/probe.ts';
 import { runsSpec } from '../../src/cli/specs/runs.ts';
+import { detectSpec } from '../../src/cli/specs/detect.ts';
+import { transferSpec } from '../../src/cli/specs/transfer.ts';
 import { viewSpec } from '../../src/cli/specs/view.ts';
 import { modelOf, variantCases, variantModel, wholeCases, worstFloors } from './families.ts';
 
@@ -36,6 +38,8 @@ export const specs: readonly AnySpec[] = [
   paritySpec,
   extractSpec,
   probeSpec,
+  transferSpec,
+  detectSpec,
   controlsSpec,
   viewSpec,
   runsSpec,

@@ -1,0 +1,108 @@
+/**
+ * Which rows look poisoned at a site, by detectors that see no labels?
+ *
+ * Clean rows make the reference; half of the clean groups are kept out of it, so that clean rows are judged
+ * unseen as suspects are. Where the suspects' label is known the AUROC says how well each detector
+ * would have done; nothing here holds against a model that was trained to evade it.
+ */
+
+import { UserError } from '../base/errors.ts';
+import { takeRows, type Rows } from '../math/rows.ts';
+import { activationClusters } from '../../probes/clusters.ts';
+import {
+  mahalanobis,
+  quantumEntropy,
+  referenceOf,
+  relativeMahalanobis,
+  spectralSignatures,
+} from '../../probes/detectors.ts';
+import { groupedFolds } from '../../probes/folds.ts';
+import { clusteredInterval } from '../../probes/interval.ts';
+import { auroc } from '../../probes/metrics.ts';
+import { tprAtFpr, type OperatingPoint } from '../../probes/operating.ts';
+import type { Run } from '../record/run.ts';
+import { chosenRows, type RowsRequest } from './chosen.ts';
+
+export interface DetectRequest extends Omit<RowsRequest, 'folds'> {
+  readonly checkpoint: string;
+  readonly site: string;
+}
+
+export interface Detection {
+  readonly detector: string;
+  /** Labelled rows against clean rows that made no reference. */
+  readonly auroc: number;
+  readonly low: number;
+  readonly high: number;
+  readonly at_1_percent_fpr: OperatingPoint;
+}
+
+export interface Detections {
+  readonly checkpoint: string;
+  readonly site: string;
+  readonly n_reference: number;
+  readonly n_clean: number;
+  readonly n_suspect: number;
+  readonly detections: readonly Detection[];
+  readonly clusters: { readonly smaller: number; readonly silhouette: number };
+}
+
+/**
+ * Scores rows with label 1 and the other half of those with label 0 against the first half of label 0.
+ *
+ * @throws {UserError} `LABELS_INVALID` where too few clean groups are there.
+ */
+export async function detect(run: Run, request: DetectRequest): Promise<Detections> {
+  const { checkpoint, site, position } = request;
+  const { index, labels, groups } = chosenRows(run, { ...request, folds: 2 });
+  const half = groupedFolds(groups, 2);
+  const of = (keep: (i: number) => boolean): number[] => [...index.keys()].filter(keep);
+  const reference = of((i) => labels[i] === 0 && half[i] === 0);
+  const clean = of((i) => labels[i] === 0 && half[i] === 1);
+  const suspect = of((i) => labels[i] === 1);
+  if (Math.min(reference.length, clean.length, suspect.length) < 2) {
+    throw new UserError(
+      'LABELS_INVALID',
+      `${reference.length} clean rows of one half of the groups, ${clean.length} of the other and ${suspect.length} suspects are too few`,
+      { fix: 'Choose rows of more groups and of both labels.' },
+    );
+  }
+  const all = await run.activations(checkpoint, site, position);
+  const rows = (chosen: readonly number[]): Rows =>
+    takeRows(
+      all,
+      chosen.map((i) => index[i]),
+    );
+  const judged = [...clean, ...suspect];
+  const truth = judged.map((i) => labels[i]);
+  const owners = judged.map((i) => groups[i]);
+  const x = rows(judged);
+  const clusters = activationClusters(x);
+  const scores = { ...scoresOf(rows(reference), x), activation_clustering: clusters.scores };
+  return {
+    checkpoint,
+    site,
+    n_reference: reference.length,
+    n_clean: clean.length,
+    n_suspect: suspect.length,
+    detections: Object.entries(scores).map(([detector, found]) => {
+      const area = auroc(found, truth);
+      const side = { scores: found, labels: truth, groups: owners };
+      const interval = clusteredInterval(area, [side]);
+      return { detector, auroc: area, ...interval, at_1_percent_fpr: tprAtFpr(found, truth) };
+    }),
+    clusters: { smaller: clusters.smaller, silhouette: clusters.silhouette },
+  };
+}
+
+/** The background of the relative distance is everything that is judged, which needs no labels. */
+function scoresOf(reference: Rows, x: Rows): Readonly<Record<string, Float64Array>> {
+  const shrunk = referenceOf(reference, 'ledoit_wolf');
+  return {
+    mahalanobis: mahalanobis(shrunk, x),
+    mahalanobis_diagonal: mahalanobis(referenceOf(reference, 'diagonal'), x),
+    mahalanobis_relative: relativeMahalanobis(shrunk, referenceOf(x, 'ledoit_wolf'), x),
+    quantum_entropy: quantumEntropy(shrunk, x),
+    spectral_signatures: spectralSignatures(x),
+  };
+}
