@@ -146,3 +146,13 @@ function ledoitWolf(x: Rows, eigenvalues: Float64Array): number {
   const error = Math.max(0, fourth / n - squares) / n;
   return spread <= 0 ? 1 : Math.min(1, error / spread);
 }
+
+/** `participationRatio` of rows about their mean, without finding axes; NaN for fewer than two rows. Shape: `[n, d]`. */
+export function participationOf(rows: Rows): number {
+  const x = centred(rows);
+  const gram = x.n < x.d ? rowGram(x) : columnGram(x);
+  const size = Math.min(x.n, x.d);
+  let trace = 0;
+  for (let i = 0; i < size; i++) trace += gram[i * size + i];
+  return trace ** 2 / dot(gram, gram);
+}

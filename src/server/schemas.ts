@@ -12,6 +12,7 @@ import { manifestSchema } from '../contract/manifest.ts';
 import type { Manifest, RowRecord } from '../contract/manifest.ts';
 import { reportSchema } from '../contract/report.ts';
 import type { Report } from '../contract/report.ts';
+import { contrastSchema, geometrySchema, mapSchema } from './contrastSchemas.ts';
 
 const name = z.string().max(200);
 const id = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/);
@@ -148,6 +149,9 @@ const report: z.ZodType<Report> = z.object({
       evidence: z.array(z.string()),
     }),
   ),
+  contrasts: z.array(contrastSchema).optional(),
+  maps: z.array(mapSchema).optional(),
+  geometries: z.array(geometrySchema).optional(),
 });
 
 /** What the server itself reads of a manifest. */

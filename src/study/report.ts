@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { isJsonObject, parseJson } from '../base/json.ts';
+import type { Geometry, ShiftContrast, ShiftMap } from '../contract/contrasts.ts';
 import {
   reportSchema,
   type Finding,
@@ -20,6 +21,9 @@ export interface ReportEntries {
   readonly shifts?: readonly ShiftCurve[];
   readonly projections?: readonly Projection[];
   readonly findings?: readonly Finding[];
+  readonly contrasts?: readonly ShiftContrast[];
+  readonly maps?: readonly ShiftMap[];
+  readonly geometries?: readonly Geometry[];
 }
 
 /** The report of a run; empty where there is none yet. */
@@ -47,6 +51,9 @@ export async function extendReport(run: Run, entries: ReportEntries): Promise<Re
     shifts: merged(before.shifts, entries.shifts),
     projections: merged(before.projections, entries.projections),
     findings: merged(before.findings, entries.findings),
+    ...optional('contrasts', before.contrasts, entries.contrasts),
+    ...optional('maps', before.maps, entries.maps),
+    ...optional('geometries', before.geometries, entries.geometries),
   };
   await writeFileAtomic(join(run.folder, 'report.json'), `${JSON.stringify(report, null, 1)}\n`);
   return report;
@@ -83,6 +90,16 @@ function merged<T extends { readonly id: string }>(
 ): readonly T[] {
   const ids = new Set(added.map(({ id }) => id));
   return [...before.filter(({ id }) => !ids.has(id)), ...added];
+}
+
+/** A list that is there only once something is in it. */
+function optional<Name extends string, T extends { readonly id: string }>(
+  name: Name,
+  before: readonly T[] | undefined,
+  added: readonly T[] | undefined,
+): { readonly [K in Name]?: readonly T[] } {
+  const list = merged(before ?? [], added);
+  return list.length === 0 ? {} : ({ [name]: list } as { readonly [K in Name]?: readonly T[] });
 }
 
 /** As deep as a reader needs to trust the lists; their entries are only ever written by this program. */

@@ -17,6 +17,7 @@ import { demoSpec } from '../../src/cli/specs/demo.ts';
 import { doctorSpec } from '../../src/cli/specs/doctor.ts';
 import { exportSpec } from '../../src/cli/specs/export.ts';
 import { extractSpec } from '../../src/cli/specs/extract.ts';
+import { geometrySpec } from '../../src/cli/specs/geometry.ts';
 import { importSpec } from '../../src/cli/specs/import.ts';
 import { inspectSpec } from '../../src/cli/specs/inspect.ts';
 import { paritySpec } from '../../src/cli/specs/parity.ts';
@@ -24,6 +25,8 @@ import { probeSpec } from '../../src/cli/specs/probe.ts';
 import { runsSpec } from '../../src/cli/specs/runs.ts';
 import { detectSpec } from '../../src/cli/specs/detect.ts';
 import { transferSpec } from '../../src/cli/specs/transfer.ts';
+import { shiftSpec } from '../../src/cli/specs/shift.ts';
+import { showSpec } from '../../src/cli/specs/show.ts';
 import { viewSpec } from '../../src/cli/specs/view.ts';
 import { modelOf, variantCases, variantModel, wholeCases, worstFloors } from './families.ts';
 
@@ -41,6 +44,9 @@ export const specs: readonly AnySpec[] = [
   transferSpec,
   detectSpec,
   controlsSpec,
+  shiftSpec,
+  geometrySpec,
+  showSpec,
   viewSpec,
   runsSpec,
   exportSpec,

