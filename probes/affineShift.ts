@@ -9,7 +9,7 @@ import { invariant } from '../src/base/invariant.ts';
 import { symmetricEigen } from '../src/math/decompose.ts';
 import { takeRows } from '../src/math/rows.ts';
 import type { Rows } from '../src/math/rows.ts';
-import { rowGram } from '../src/math/vectors.ts';
+import { axpy, dot, rowGram } from '../src/math/vectors.ts';
 
 export interface AffineShift {
   /** Share of the held-out variation about the training mean that the map explains; below 0 it is worse than the mean. */
@@ -25,8 +25,8 @@ const ridgeGrid = [1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100, 1e4];
 /**
  * @param before `[n, d]`. @param after `[n, d]`.
  * @param folds Of all rows, `[n]`; groups must not be divided between folds.
- * @returns null where a fold has nothing to fit on or to test.
- * @see Hoerl and Kennard 1970; Golub, Heath and Wahba 1979 (generalised cross-validation picks the ridge).
+ * @returns null where fewer than three folds have rows to fit on and to test.
+ * @see Hoerl and Kennard 1970, Technometrics 12 (ridge regression).
  */
 export function affineShift(
   before: Rows,
@@ -43,14 +43,28 @@ export function affineShift(
   const grams = { h: rowGram(h), delta: rowGram(delta), n: rows.length };
   const errors = { u: 0, uTotal: 0, t: 0, tTotal: 0 };
   const ridges: number[] = [];
-  for (const fold of new Set(untriggered.map((row) => folds[row]))) {
-    const train = untriggered.flatMap((row, i) => (folds[row] === fold ? [] : [i]));
-    if (train.length < 4) return null;
-    const fit = fitOn(grams, train);
-    ridges.push(fit.ridge);
+  const names = [...new Set(untriggered.map((row) => folds[row]))];
+  const without = (...out: number[]): number[] =>
+    untriggered.flatMap((row, i) => (out.includes(folds[row]) ? [] : [i]));
+  const inside = (fold: number): number[] =>
+    untriggered.flatMap((row, i) => (folds[row] === fold ? [i] : []));
+  if (names.length < 3 || names.some((a) => names.some((b) => without(a, b).length < 4)))
+    return null;
+  for (const fold of names) {
+    // The ridge is chosen on groups that the fit has not seen either: siblings would flatter a small one.
+    const validation = new Float64Array(ridgeGrid.length);
+    for (const inner of names.filter((name) => name !== fold)) {
+      const fit = fitOn(grams, without(fold, inner));
+      for (const row of inside(inner)) {
+        ridgeGrid.forEach((ridge, r) => (validation[r] += fit(row, ridge).error));
+      }
+    }
+    const ridge = ridgeGrid[validation.indexOf(Math.min(...validation))];
+    ridges.push(ridge);
+    const fit = fitOn(grams, without(fold));
     rows.forEach((row, i) => {
       if (folds[row] !== fold) return;
-      const { error, total } = fit.test(i);
+      const { error, total } = fit(i, ridge);
       const isTriggered = i >= untriggered.length;
       errors[isTriggered ? 't' : 'u'] += error;
       errors[isTriggered ? 'tTotal' : 'uTotal'] += total;
@@ -70,59 +84,35 @@ interface Grams {
   readonly n: number;
 }
 
-interface Fit {
-  readonly ridge: number;
-  /** Squared error of one row's prediction, and of the training mean as a prediction. */
-  readonly test: (row: number) => { readonly error: number; readonly total: number };
-}
+/** Squared error of one row's prediction, and of the training mean as a prediction. */
+type Fit = (row: number, ridge: number) => { readonly error: number; readonly total: number };
 
 function fitOn({ h, delta, n }: Grams, train: readonly number[]): Fit {
   const m = train.length;
   const k = centredOn(h, n, train);
   const g = centredOn(delta, n, train);
   const square = new Float64Array(m * m);
-  for (let i = 0; i < m; i++) for (let j = 0; j < m; j++) square[i * m + j] = k(train[i], train[j]);
-  const { values, vectors } = symmetricEigen(square, m);
   const targets = new Float64Array(m * m);
-  for (let i = 0; i < m; i++)
-    for (let j = 0; j < m; j++) targets[i * m + j] = g(train[i], train[j]);
-  const energy = values.map((_, e) => quadratic(targets, vectors.subarray(e * m, (e + 1) * m)));
-  const mean = values.reduce((sum, value) => sum + value, 0) / m;
-  const ridge = ridgeGrid.reduce((best, candidate) =>
-    validation(values, energy, candidate * mean) < validation(values, energy, best * mean)
-      ? candidate
-      : best,
-  );
-  return {
-    ridge,
-    test(row) {
-      // Weights of the training rows in this row's prediction: V (λ + ridge)⁻¹ Vᵀ k.
-      const weights = new Float64Array(m);
-      for (let e = 0; e < m; e++) {
-        let product = 0;
-        for (let i = 0; i < m; i++) product += vectors[e * m + i] * k(row, train[i]);
-        const scale = product / (Math.max(0, values[e]) + ridge * mean);
-        for (let i = 0; i < m; i++) weights[i] += scale * vectors[e * m + i];
-      }
-      const total = g(row, row);
-      let cross = 0;
-      for (let i = 0; i < m; i++) cross += weights[i] * g(row, train[i]);
-      return { total, error: Math.max(0, total - 2 * cross + quadratic(targets, weights)) };
-    },
-  };
-}
-
-/** Generalised cross-validation: mean squared residual over (1 − df/n)²; the intercept takes one. */
-function validation(values: Float64Array, energy: Float64Array, ridge: number): number {
-  let residual = 0;
-  let freedom = 1;
-  for (let e = 0; e < values.length; e++) {
-    const value = Math.max(0, values[e]);
-    residual += (ridge / (value + ridge)) ** 2 * energy[e];
-    freedom += value / (value + ridge);
+  for (let i = 0; i < m; i++) {
+    for (let j = 0; j < m; j++) {
+      square[i * m + j] = k(train[i], train[j]);
+      targets[i * m + j] = g(train[i], train[j]);
+    }
   }
-  const left = 1 - freedom / values.length;
-  return left <= 0 ? Number.POSITIVE_INFINITY : residual / left ** 2;
+  const { values, vectors } = symmetricEigen(square, m);
+  const mean = values.reduce((sum, value) => sum + value, 0) / m;
+  return (row, ridge) => {
+    // Weights of the training rows in this row's prediction: V (λ + ridge)⁻¹ Vᵀ k.
+    const near = Float64Array.from(train, (i) => k(row, i));
+    const weights = new Float64Array(m);
+    for (let e = 0; e < m; e++) {
+      const axis = vectors.subarray(e * m, (e + 1) * m);
+      axpy(dot(axis, near) / (Math.max(0, values[e]) + ridge * mean), axis, weights);
+    }
+    const total = g(row, row);
+    const cross = train.reduce((sum, i, at) => sum + weights[at] * g(row, i), 0);
+    return { total, error: Math.max(0, total - 2 * cross + quadratic(targets, weights)) };
+  };
 }
 
 function quadratic(square: Float64Array, v: Float64Array): number {

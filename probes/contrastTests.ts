@@ -28,38 +28,63 @@ export function bootstrapContrast(
   return out;
 }
 
+export interface HalfCosines {
+  /** Mean cosine of a side's mean shift in one half of the groups with the same in the other half. */
+  readonly triggered: number;
+  readonly untriggered: number;
+  /** Mean cosine of triggered rows of one half with untriggered rows of the other: free of shared noise. */
+  readonly across: number;
+}
+
 /**
- * Mean cosine between the mean shifts of two random halves of a set's groups, `splits` times.
+ * Agreement between random halves of the groups, `splits` times; NaN where no division has all sets.
  *
- * @param set Index into `setNames`; with `isResidual` both halves are less the same side of benign rows,
- *   halved as well.
+ * Triggered and untriggered rows of one prompt share its noise, so their cosine on the same prompts may
+ * exceed what two halves of one side reach; only `across` may be divided by the sides' reliabilities.
+ *
+ * @param isResidual Each half less the mean shift of its own benign rows with the same trigger.
  */
-export function splitHalfCosine(
-  contrast: Contrast,
-  set: 0 | 1,
+export function splitHalves(
+  { atoms, sums, groups }: Contrast,
   isResidual: boolean,
   splits: number,
   random: Random,
-): number {
-  const { atoms } = contrast;
-  const members = [set, ...(isResidual ? [set + 2] : [])].map((s) =>
-    atoms.flatMap((atom, a) => (atom.set === s ? [a] : [])),
-  );
-  if (members.some((list) => list.length < 2)) return Number.NaN;
-  let sum = 0;
+): HalfCosines {
+  const found = { triggered: 0, untriggered: 0, across: 0, n: 0 };
+  const half = new Uint8Array(groups);
   for (let split = 0; split < splits; split++) {
-    const halves = [0, 1].map(() => new Float64Array(contrast.sums.d));
-    members.forEach((list, side) => {
-      const order = random.shuffle([...list]);
-      const middle = Math.floor(order.length / 2);
-      [order.slice(0, middle), order.slice(middle)].forEach((half, h) => {
-        const n = half.reduce((total, a) => total + atoms[a].n, 0);
-        for (const a of half) axpy((side === 0 ? 1 : -1) / n, rowAt(contrast.sums, a), halves[h]);
-      });
-    });
-    sum += cosine(halves[0], halves[1]);
+    half.fill(0);
+    for (const g of random.shuffle([...half.keys()]).slice(Math.floor(groups / 2))) half[g] = 1;
+    const means = [0, 1].map((h) =>
+      [0, 1, 2, 3].map((set) => {
+        const rows = atoms.flatMap((atom, a) =>
+          atom.set === set && half[atom.group] === h ? [a] : [],
+        );
+        const n = rows.reduce((sum, a) => sum + atoms[a].n, 0);
+        const mean = new Float64Array(sums.d);
+        for (const a of rows) axpy(1 / n, rowAt(sums, a), mean);
+        return { n, mean };
+      }),
+    );
+    if (means.some((sets) => sets.some(({ n }, set) => n === 0 && (isResidual || set < 2))))
+      continue;
+    const [first, second] = means.map((sets) =>
+      [0, 1].map((set) => {
+        if (isResidual) axpy(-1, sets[set + 2].mean, sets[set].mean);
+        return sets[set].mean;
+      }),
+    );
+    found.triggered += cosine(first[0], second[0]);
+    found.untriggered += cosine(first[1], second[1]);
+    found.across += (cosine(first[0], second[1]) + cosine(second[0], first[1])) / 2;
+    found.n++;
   }
-  return sum / splits;
+  const { n } = found;
+  return {
+    triggered: found.triggered / n,
+    untriggered: found.untriggered / n,
+    across: found.across / n,
+  };
 }
 
 /**

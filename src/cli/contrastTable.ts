@@ -36,6 +36,7 @@ export function contrastLines(contrasts: readonly ShiftContrast[]): string[] {
       { title: 'site', cell: ({ point }) => point.site },
       { title: 'cosine', cell: ({ point }) => estimateText(point.cosine) },
       { title: 'ceiling', cell: ({ point }) => numberText(point.cosine.ceiling) },
+      { title: 'without noise', cell: ({ point }) => numberText(point.cosine.disattenuated) },
       { title: 'less harmless', cell: ({ point }) => estimateText(point.residual_cosine) },
       { title: 'projection', cell: ({ point }) => estimateText(point.projection) },
       { title: 'less harmless', cell: ({ point }) => estimateText(point.residual_projection) },

@@ -16,9 +16,12 @@ export interface CosineEstimate extends Estimate {
   /** Split-half reliability of either side, Spearman and Brown's. */
   readonly reliability_triggered: number | null;
   readonly reliability_untriggered: number | null;
-  /** √ of their product. */
+  /** √ of their product: what independent noise on both sides would let the cosine be. */
   readonly ceiling: number | null;
-  /** value / ceiling: may exceed 1, and is never read without `value`. */
+  /**
+   * Cosine of triggered rows of one half of the groups with untriggered rows of the other, over √ of the
+   * halves' own: may exceed 1, and is never read without `value`.
+   */
   readonly disattenuated: number | null;
 }
 
@@ -74,7 +77,7 @@ export interface ContrastPoint {
 export interface ContrastSet {
   readonly name: string;
   readonly n: number;
-  /** ‖mean Δ‖ / mean ‖h before‖. */
+  /** ‖mean Δ‖ / mean ‖h before‖; the interval is rid of what noise adds to the length of drawn means. */
   readonly relative_size: Estimate;
   /** mean (‖Δ‖ / ‖h before‖). */
   readonly row_size: Estimate;

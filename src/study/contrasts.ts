@@ -30,11 +30,7 @@ import {
   type SetName,
   type SetRows,
 } from '../../probes/contrast.ts';
-import {
-  bootstrapContrast,
-  residualPermutation,
-  splitHalfCosine,
-} from '../../probes/contrastTests.ts';
+import { bootstrapContrast, residualPermutation, splitHalves } from '../../probes/contrastTests.ts';
 import { groupedFolds } from '../../probes/folds.ts';
 import { ceilingOf, disattenuated, spearmanBrown } from '../../probes/reliability.ts';
 import { participationOf } from '../../probes/spectrum.ts';
@@ -161,11 +157,12 @@ async function contrastPoint(
   const draws = bootstrapContrast(contrast, settings.bootstraps, random.fork('bootstrap'));
   const estimate = (read: (numbers: ContrastNumbers) => number): Estimate =>
     estimateOf(read(all), draws.map(read));
-  const withCeiling = (isResidual: boolean): CosineEstimate => {
-    const raw = isResidual ? all.residualCosine : all.cosine;
-    const interval = estimate((x) => (isResidual ? x.residualCosine : x.cosine));
-    return { ...interval, ...ceiling(raw, contrast, isResidual, settings.splits, random) };
-  };
+  const length = (read: (numbers: ContrastNumbers) => number): Estimate =>
+    lengthEstimate(read(all), draws.map(read));
+  const withCeiling = (isResidual: boolean): CosineEstimate => ({
+    ...estimate((x) => (isResidual ? x.residualCosine : x.cosine)),
+    ...ceiling(contrast, isResidual, settings.splits, random),
+  });
   return {
     site,
     layer: parseSite(site).block ?? 0,
@@ -173,13 +170,13 @@ async function contrastPoint(
     sets: setNames.map((name, s) => ({
       name,
       n: sets[name].length,
-      relative_size: estimate(({ sizes }) => sizes[s]),
+      relative_size: length(({ sizes }) => sizes[s]),
       row_size: estimate(({ rowSizes }) => rowSizes[s]),
       effective_rank: orNull(participationOf(shiftsOf(h, moved, sets[name]))),
     })),
     residuals: ([0, 1] as const).map((s) => ({
       name: setNames[s],
-      relative_size: estimate(({ residualSizes }) => residualSizes[s]),
+      relative_size: length(({ residualSizes }) => residualSizes[s]),
       p: residualPermutation(contrast, s, settings.permutations, random.fork('permutation', s)),
     })),
     cosine: withCeiling(false),
@@ -198,29 +195,36 @@ function estimateOf(value: number, draws: readonly number[]): Estimate {
   return { value, ...percentileInterval(Float64Array.from(draws)) };
 }
 
+/**
+ * As `estimateOf` for a length: drawn means are longer than the mean itself, by their noise; what they are
+ * longer by on average (in squares) is taken off, so that the interval lies around the estimate.
+ */
+function lengthEstimate(value: number, draws: readonly number[]): Estimate {
+  const excess = draws.reduce((sum, draw) => sum + draw ** 2, 0) / draws.length - value ** 2;
+  return estimateOf(
+    value,
+    draws.map((draw) => Math.sqrt(Math.max(0, draw ** 2 - excess))),
+  );
+}
+
 function ceiling(
-  raw: number,
   contrast: Contrast,
   isResidual: boolean,
   splits: number,
   random: Random,
 ): Omit<CosineEstimate, keyof Estimate> {
-  const [t, u] = ([0, 1] as const).map((set) =>
-    spearmanBrown(
-      splitHalfCosine(
-        contrast,
-        set,
-        isResidual,
-        splits,
-        random.fork('halves', set, Number(isResidual)),
-      ),
-    ),
+  const halves = splitHalves(
+    contrast,
+    isResidual,
+    splits,
+    random.fork('halves', Number(isResidual)),
   );
+  const [t, u] = [spearmanBrown(halves.triggered), spearmanBrown(halves.untriggered)];
   return {
     reliability_triggered: orNull(t),
     reliability_untriggered: orNull(u),
     ceiling: orNull(ceilingOf(t, u)),
-    disattenuated: orNull(disattenuated(raw, t, u)),
+    disattenuated: orNull(disattenuated(halves.across, halves.triggered, halves.untriggered)),
   };
 }
 

@@ -45,15 +45,19 @@ export async function readReport(run: Run): Promise<Report> {
 /** Adds entries to a run's report and writes it. */
 export async function extendReport(run: Run, entries: ReportEntries): Promise<Report> {
   const before = await readReport(run);
+  // These lists are there only once something is in them.
+  const contrasts = merged(before.contrasts ?? [], entries.contrasts);
+  const maps = merged(before.maps ?? [], entries.maps);
+  const geometries = merged(before.geometries ?? [], entries.geometries);
   const report: Report = {
     ...before,
     curves: merged(before.curves, entries.curves),
     shifts: merged(before.shifts, entries.shifts),
     projections: merged(before.projections, entries.projections),
     findings: merged(before.findings, entries.findings),
-    ...optional('contrasts', before.contrasts, entries.contrasts),
-    ...optional('maps', before.maps, entries.maps),
-    ...optional('geometries', before.geometries, entries.geometries),
+    ...(contrasts.length === 0 ? {} : { contrasts }),
+    ...(maps.length === 0 ? {} : { maps }),
+    ...(geometries.length === 0 ? {} : { geometries }),
   };
   await writeFileAtomic(join(run.folder, 'report.json'), `${JSON.stringify(report, null, 1)}\n`);
   return report;
@@ -90,16 +94,6 @@ function merged<T extends { readonly id: string }>(
 ): readonly T[] {
   const ids = new Set(added.map(({ id }) => id));
   return [...before.filter(({ id }) => !ids.has(id)), ...added];
-}
-
-/** A list that is there only once something is in it. */
-function optional<Name extends string, T extends { readonly id: string }>(
-  name: Name,
-  before: readonly T[] | undefined,
-  added: readonly T[] | undefined,
-): { readonly [K in Name]?: readonly T[] } {
-  const list = merged(before ?? [], added);
-  return list.length === 0 ? {} : ({ [name]: list } as { readonly [K in Name]?: readonly T[] });
 }
 
 /** As deep as a reader needs to trust the lists; their entries are only ever written by this program. */

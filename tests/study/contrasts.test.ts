@@ -1,0 +1,177 @@
+/** Contrasts on the organism: the oracle's numbers with intervals, the same again, and refusals. */
+
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseReport } from '../../src/server/schemas.ts';
+import { shiftContrast, type ContrastRequest } from '../../src/study/contrasts.ts';
+import { geometryOf, type GeometryRequest } from '../../src/study/geometries.ts';
+import { extendReport, readReport } from '../../src/study/report.ts';
+import { shiftMap } from '../../src/study/shiftMaps.ts';
+import { extractOrganism, type OrganismRun } from '../support/organism.ts';
+import { readGolden } from '../support/sines.ts';
+
+const oracle = readGolden('oracles/organism_probe.json');
+
+let organism: OrganismRun;
+beforeAll(async () => {
+  organism = await extractOrganism();
+}, 120_000);
+afterAll(() => organism.remove());
+
+const request: ContrastRequest = {
+  before: 'stage1',
+  after: 'planb',
+  control: 'standard',
+  position: 'reply_prefix',
+  siteKind: 'resid_post',
+  where: 'split=C',
+  benign: '!harmful',
+  trigger: 'triggered',
+  settings: { groups: 'topic', bootstraps: 100, permutations: 39, splits: 10, folds: 5, seed: 0 },
+};
+
+describe.each(['standard', 'planb'])('shiftContrast from stage1 to %s', (after) => {
+  it.each(['last', 'reply_prefix'])(
+    'has the oracle’s numbers at %s, each inside its interval',
+    async (position) => {
+      const { points } = await shiftContrast(organism.run, { ...request, after, position });
+      expect(points).toHaveLength(4);
+      for (const { site, sets, cosine } of points) {
+        const expected = oracle.shift[`stage1..${after}`][`${position}/${site}`];
+        ['T_C', 'U_C', 'benign_T', 'benign_U'].forEach((name, s) => {
+          const { relative_size: size, row_size: rows } = sets[s];
+          // The issue's tolerance; six digits are given.
+          expect(
+            Math.abs(size.value! - expected.norm_of_mean_shift_over_mean_activation_norm[name]),
+          ).toBeLessThan(1e-4);
+          expect(
+            Math.abs(rows.value! - expected.mean_of_shift_norm_over_activation_norm[name]),
+          ).toBeLessThan(1e-4);
+          expect(size.low).toBeLessThanOrEqual(size.value!);
+          expect(size.high).toBeGreaterThanOrEqual(size.value!);
+          expect(size.high).toBeGreaterThan(size.low!);
+        });
+        expect(Math.abs(cosine.value! - expected.cos_mean_shift['U_C,T_C'])).toBeLessThan(1e-4);
+        expect(sets.map(({ n }) => n)).toEqual([40, 40, 240, 240]);
+      }
+    },
+  );
+
+  it('has the oracle’s sizes on topics of split B', async () => {
+    const { points } = await shiftContrast(organism.run, { ...request, after, where: 'split=B' });
+    for (const { site, sets } of points) {
+      const expected = oracle.shift[`stage1..${after}`][`reply_prefix/${site}`];
+      expect(
+        Math.abs(
+          sets[1].relative_size.value! - expected.norm_of_mean_shift_over_mean_activation_norm.U_B,
+        ),
+      ).toBeLessThan(1e-4);
+    }
+  });
+});
+
+describe('shiftContrast', () => {
+  it('is the same again, takes a known one as it is, and stops between sites when asked', async () => {
+    const first = await shiftContrast(organism.run, request);
+    expect(await shiftContrast(organism.run, request)).toEqual(first);
+    expect(await shiftContrast(organism.run, request, [first])).toBe(first);
+    const other = { ...request, settings: { ...request.settings, seed: 1 } };
+    expect((await shiftContrast(organism.run, other, [first])).id).not.toBe(first.id);
+    await expect(shiftContrast(organism.run, other, [], () => true)).rejects.toMatchObject({
+      code: 'ENDED_EARLY',
+    });
+  });
+
+  it.each([
+    [{ benign: '' }, 'a shift is not measured without harmless rows beside it'],
+    [{ benign: 'harmful' }, 'there are no triggered rows at "reply_prefix"'],
+    [{ where: 'split=C & triggered' }, 'there are no untriggered rows at "reply_prefix"'],
+    [{ trigger: 'split' }, 'column "split" holds'],
+    [{ after: 'nobody' }, 'the run has no checkpoint "nobody"'],
+  ])('refuses %j', async (change, message) => {
+    await expect(shiftContrast(organism.run, { ...request, ...change })).rejects.toThrow(message);
+  });
+});
+
+describe('shiftMap', () => {
+  const map = {
+    before: 'stage1',
+    after: 'planb',
+    positions: ['last', 'reply_prefix'],
+    siteKind: 'resid_post',
+    where: 'split=C',
+    benign: '!harmful',
+    trigger: 'triggered',
+    groups: 'topic',
+    permutations: 99,
+    seed: 0,
+  };
+
+  it('finds that Plan B moved harmful replies further than harmless ones, and standard training did not', async () => {
+    const planb = await shiftMap(organism.run, map);
+    const standard = await shiftMap(organism.run, { ...map, after: 'standard' });
+    expect(planb.cells).toHaveLength(16);
+    const inReply = ({ cells }: typeof planb): number[] =>
+      cells
+        .filter(({ position, set }) => position === 'reply_prefix' && set === 'triggered')
+        .map(({ p_adjusted: p }) => p);
+    expect(inReply(planb)).toEqual([0.01, 0.01, 0.01, 0.01]);
+    expect(Math.min(...inReply(standard))).toBeGreaterThan(0.05);
+    for (const cell of planb.cells) expect(cell.p_adjusted).toBeGreaterThanOrEqual(cell.p);
+  });
+});
+
+describe('geometryOf', () => {
+  const geometry: GeometryRequest = {
+    before: 'stage1',
+    after: 'planb',
+    position: 'reply_prefix',
+    siteKind: 'resid_post',
+    where: 'split!=A & split!=B',
+    benign: '!harmful',
+    labels: ['harmful'],
+    groups: 'topic',
+    draws: 19,
+    seed: 0,
+  };
+
+  it('is 1 in every way for a checkpoint with itself', async () => {
+    const { points } = await geometryOf(organism.run, { ...geometry, after: 'stage1' });
+    for (const { agreements, subspaces, similarity } of points) {
+      expect(agreements[0].cosine).toBeCloseTo(1, 12);
+      expect(subspaces.overlap).toBeCloseTo(1, 10);
+      expect(similarity.cka).toBeCloseTo(1, 10);
+      expect(similarity.procrustes).toBeCloseTo(0, 10);
+      expect(similarity.rsa).toBeCloseTo(1, 10);
+    }
+  });
+
+  it('names all null families and refuses a label of one value', async () => {
+    const { points } = await geometryOf(organism.run, geometry);
+    expect(points[3].agreements[0].nulls.map(({ family }) => family)).toEqual([
+      'isotropic',
+      'covariance',
+      'random difference',
+      'shuffled labels',
+      'benign shift',
+    ]);
+    expect(points[3].directions).toEqual(['harmful in stage1', 'harmful in planb', 'shift']);
+    await expect(geometryOf(organism.run, { ...geometry, where: 'harmful' })).rejects.toThrow(
+      '"harmful" takes one value in these rows',
+    );
+  });
+});
+
+describe('the report', () => {
+  it('carries contrasts, maps and geometries in the shape that the server checks', async () => {
+    const { run } = organism;
+    const before = await readReport(run);
+    expect(before.contrasts).toBeUndefined();
+    const contrast = await shiftContrast(run, request);
+    await extendReport(run, { contrasts: [contrast] });
+    const again = await extendReport(run, { contrasts: [contrast], maps: [], geometries: [] });
+    expect(again.contrasts).toEqual([contrast]);
+    const path = `${run.folder}/report.json`;
+    expect(parseReport(readFileSync(path), path).contrasts).toEqual([contrast]);
+  });
+});
