@@ -35,7 +35,8 @@ import { groupedFolds } from '../../probes/folds.ts';
 import { ceilingOf, disattenuated, spearmanBrown } from '../../probes/reliability.ts';
 import { participationOf } from '../../probes/spectrum.ts';
 import type { Run } from '../record/run.ts';
-import { endedEarly, groupOf, sitesOfKind } from './curves.ts';
+import { groupOf, sitesOfKind } from './chosen.ts';
+import { endedEarly } from './curves.ts';
 import { isTrue, parseWhere } from './where.ts';
 
 /** Which rows are compared. */

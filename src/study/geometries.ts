@@ -50,7 +50,8 @@ import {
 } from '../../probes/subspaces.ts';
 import type { Run } from '../record/run.ts';
 import { entryId, orNull, rowGroups, shiftsOf } from './contrasts.ts';
-import { endedEarly, sitesOfKind } from './curves.ts';
+import { sitesOfKind } from './chosen.ts';
+import { endedEarly } from './curves.ts';
 import { isTrue, parseWhere } from './where.ts';
 
 export interface GeometryRequest {

@@ -10,7 +10,8 @@ import { distinctGroups } from '../../probes/folds.ts';
 import { sizeMap, type CellSides } from '../../probes/sizeMap.ts';
 import type { Run } from '../record/run.ts';
 import { contrastRows, entryId, rowGroups, type ContrastRows } from './contrasts.ts';
-import { endedEarly, sitesOfKind } from './curves.ts';
+import { sitesOfKind } from './chosen.ts';
+import { endedEarly } from './curves.ts';
 
 export interface ShiftMapRequest extends ContrastRows {
   readonly before: string;
