@@ -209,6 +209,9 @@ describe('detect', () => {
     ]);
     expect(missing.exitCode).toBe(3);
     expect(missing.stderr).toContain('0 clean rows of one half of the groups');
+  });
+});
+
 describe('shift, geometry and show', () => {
   const shift = [
     'shift',
