@@ -76,12 +76,8 @@ export function composeModel(
     g.within('head', () => {
       const norm = architecture.finalNorm(g, params, settings, g.gather(hidden, rows));
       outputs.set('final_norm', norm);
-      if (!wanted.has('logits')) return;
-      const unembedding = params(settings.isTied ? architecture.embedding : 'lm_head.weight');
-      const logits =
-        architecture.logits?.(g, params, settings, norm, unembedding) ??
-        unembed(g, norm, unembedding);
-      outputs.set('logits', logits);
+      if (wanted.has('logits'))
+        outputs.set('logits', headOf(g, architecture, settings, params, norm));
     });
   }
   return checked(
@@ -94,6 +90,20 @@ export function composeModel(
         }),
       ),
     ),
+  );
+}
+
+/** The head on rows that the final norm has passed. Shape: `[rows, d] → [rows, vocabulary]`. */
+export function headOf(
+  g: Builder,
+  architecture: Architecture,
+  settings: Settings,
+  params: Params,
+  norm: Value,
+): Value {
+  const unembedding = params(settings.isTied ? architecture.embedding : 'lm_head.weight');
+  return (
+    architecture.logits?.(g, params, settings, norm, unembedding) ?? unembed(g, norm, unembedding)
   );
 }
 
@@ -141,7 +151,7 @@ function patternByToken(g: Builder, frame: Frame, pattern: Value): Value {
 }
 
 /** Each parameter enters the graph once, however often it is read. */
-function once(bind: Params): Params {
+export function once(bind: Params): Params {
   const bound = new Map<string, Value>();
   return (name) => {
     const value = bound.get(name) ?? bind(name);

@@ -43,6 +43,15 @@ export function rotaryOf(g: Builder, name: string, turning: Turning, tokens: Tok
   return { ...tables(g, name, turning, longest, [1, longest]), rows };
 }
 
+/**
+ * Whether a text of `length` tokens turns its earlier tokens otherwise than when it was one token
+ * shorter, so that keys kept from then no longer hold.
+ */
+export function turnsAnew({ rope }: Turning, length: number): boolean {
+  if (rope.kind === 'dynamic') return length > rope.trained;
+  return rope.kind === 'longrope' && length === rope.trained + 1;
+}
+
 /** cos and sin for positions 0 … rows − 1, once for each prompt length that is given. */
 function tables(
   g: Builder,

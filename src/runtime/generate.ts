@@ -2,7 +2,8 @@
  * What does a model say next, if it always says the likeliest?
  *
  * Every step recomputes the whole sequence, so that what is generated rests on nothing but the graph
- * that activations come from; there is no cache that could disagree with it.
+ * that activations come from; there is no cache that could disagree with it. It is the reference for
+ * decoder.ts, which has one and is what `generate` runs, and what the doctor asks.
  */
 
 import { UserError } from '../base/errors.ts';

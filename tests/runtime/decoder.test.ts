@@ -1,0 +1,118 @@
+/**
+ * Does a cache change what a model says? Every family of the references, and every setting that few
+ * files use, is read in pieces and held against passes that recompute everything.
+ */
+
+import { describe, expect, it } from 'vitest';
+import type { Model } from '../../models/model.ts';
+import { keepRows } from '../../src/runtime/decoder.ts';
+import { logitsFrom, withDecoder } from '../support/decoding.ts';
+import { modelOf, variantCases, variantModel, wholeCases } from '../support/families.ts';
+import { bitsOf, goldenFacts, organismFolder, modelIn } from '../support/golden.ts';
+import { recomputedLogits } from '../support/recompute.ts';
+
+/** Largest difference of a logit, in noise floors, where the cache begins with the first half of the prompt. */
+async function worstFloors(model: Model, name: string): Promise<number> {
+  const { prompts, noise_floor: floors } = goldenFacts(name);
+  let worst = 0;
+  await withDecoder(model, Math.max(...prompts.map((ids) => ids.length)), async (decoder) => {
+    for (const prompt of prompts) {
+      const first = prompt.length >> 1;
+      const wanted = await recomputedLogits(model, prompt, first);
+      const steps = await logitsFrom(decoder, [prompt], first);
+      expect(steps).toHaveLength(wanted.length);
+      for (const [i, logits] of steps.entries()) {
+        expect(logits).toHaveLength(model.settings.vocabulary);
+        logits.forEach((value, id) => (worst = Math.max(worst, Math.abs(value - wanted[i][id]))));
+      }
+    }
+  });
+  return worst / floors['logits'].max_abs;
+}
+
+describe('a cache', () => {
+  // Both ways are float32, each about one floor from the truth, so they may be two apart.
+  it.each(wholeCases)('changes nothing in %s', async (name) => {
+    expect(await worstFloors(await modelOf(name), name)).toBeLessThan(2);
+  });
+
+  it.each(variantCases)('changes nothing under the settings of %s', async (name) => {
+    expect(await worstFloors(await variantModel(name), `variants/${name}`)).toBeLessThan(2);
+  });
+
+  it.each(['mistral_sliding', 'gemma2', 'gpt2'])(
+    'is read: without it %s says otherwise',
+    async (name) => {
+      const model = await modelOf(name);
+      const prompt = goldenFacts(name).prompts[2];
+      await withDecoder(model, prompt.length, async (decoder) => {
+        const { cache } = await decoder.read([prompt], 10, decoder.empty(1));
+        const tensors = cache.tensors.map(({ data, shape }) => ({
+          data: data.map(() => 0),
+          shape,
+        }));
+        const own = (await decoder.read([prompt], 11, cache)).logits;
+        const blank = (await decoder.read([prompt], 11, { ...cache, tensors })).logits;
+        const apart = Math.max(...own.map((value, id) => Math.abs(value - blank[id])));
+        expect(apart).toBeGreaterThan(1000 * goldenFacts(name).noise_floor['logits'].max_abs);
+      });
+    },
+  );
+
+  it('grows by what is read, and no more', async () => {
+    const model = await modelOf('llama_gqa_llama3');
+    await withDecoder(model, 8, async (decoder) => {
+      const texts = [
+        [1, 2, 3, 4],
+        [5, 6, 7, 8],
+      ];
+      const three = await decoder.read(texts, 3, decoder.empty(2));
+      const four = await decoder.read(texts, 4, three.cache);
+      const { keyHeads, headDim, layers } = model.settings;
+      expect(four.cache).toMatchObject({ rows: 2, length: 4 });
+      expect(four.cache.tensors.map(({ shape }) => shape)).toEqual(
+        Array.from({ length: 2 * layers }, () => [2, keyHeads, 4, headDim]),
+      );
+      expect(three.cache.length).toBe(3);
+    });
+  });
+});
+
+describe('a row', () => {
+  const sizes = [1, 2, 3, 7, 16, 33];
+
+  it.each(['gpt2', 'llama_gqa_llama3', 'mistral_sliding', 'qwen3_moe', 'gemma2', 'planb'])(
+    'of %s has the same bits whatever its batch is',
+    async (name) => {
+      const model = name === 'planb' ? await modelIn(organismFolder(name)) : await modelOf(name);
+      const word = (row: number, t: number): number => (row * 7919 + t * 10_007 + 13) % 90;
+      const texts = Array.from({ length: 40 }, (_, row) =>
+        Array.from({ length: 14 }, (_one, t) => word(row, t)),
+      );
+      const { vocabulary } = model.settings;
+      await withDecoder(model, 14, async (decoder) => {
+        const all = await logitsFrom(decoder, texts, 10);
+        for (const size of sizes) {
+          const some = await logitsFrom(decoder, texts.slice(40 - size), 10);
+          const start = (40 - size) * vocabulary;
+          some.forEach((logits, i) => {
+            expect(bitsOf(logits).equals(bitsOf(all[i].subarray(start))), `${size} rows`).toBe(
+              true,
+            );
+          });
+        }
+      });
+    },
+  );
+});
+
+describe('keepRows', () => {
+  it('takes rows in the order given', () => {
+    const data = Float32Array.from({ length: 12 }, (_, i) => i);
+    const cache = { rows: 3, length: 2, tensors: [{ data, shape: [3, 1, 2, 2] }] };
+    const [{ data: kept, shape }] = keepRows(cache, [2, 0]).tensors;
+    expect([...kept]).toEqual([8, 9, 10, 11, 0, 1, 2, 3]);
+    expect(shape).toEqual([2, 1, 2, 2]);
+    expect(keepRows(cache, [0, 1, 2])).toBe(cache);
+  });
+});
