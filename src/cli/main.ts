@@ -15,6 +15,7 @@ import { detectSpec } from './specs/detect.ts';
 import { doctorSpec } from './specs/doctor.ts';
 import { exportSpec } from './specs/export.ts';
 import { extractSpec } from './specs/extract.ts';
+import { generateSpec } from './specs/generate.ts';
 import { importSpec } from './specs/import.ts';
 import { geometrySpec } from './specs/geometry.ts';
 import { inspectSpec } from './specs/inspect.ts';
@@ -33,6 +34,7 @@ const commands: readonly Entry[] = [
   command(doctorSpec, async () => (await import('./commands/doctor.ts')).run),
   command(paritySpec, async () => (await import('./commands/parity.ts')).run),
   command(extractSpec, async () => (await import('./commands/extract.ts')).run),
+  command(generateSpec, async () => (await import('./commands/generate.ts')).run),
   command(probeSpec, async () => (await import('./commands/probe.ts')).run),
   command(transferSpec, async () => (await import('./commands/transfer.ts')).run),
   command(detectSpec, async () => (await import('./commands/detect.ts')).run),

@@ -5,6 +5,7 @@ import { controlsSpec } from '../../src/cli/specs/controls.ts';
 import { demoSpec } from '../../src/cli/specs/demo.ts';
 import { doctorSpec } from '../../src/cli/specs/doctor.ts';
 import { extractSpec } from '../../src/cli/specs/extract.ts';
+import { generateSpec } from '../../src/cli/specs/generate.ts';
 import { inspectSpec } from '../../src/cli/specs/inspect.ts';
 import { paritySpec } from '../../src/cli/specs/parity.ts';
 import { probeSpec } from '../../src/cli/specs/probe.ts';
@@ -160,3 +161,56 @@ function readings<Args extends object>(
     () => read(spec, line.split(' ').slice(2).join(' ')),
   ]);
 }
+
+describe('generateSpec', () => {
+  it('fills in what was not said', async () => {
+    expect(await read(generateSpec, './stage2 --prompts p.jsonl --out a.jsonl')).toEqual({
+      model: './stage2',
+      prompts: 'p.jsonl',
+      out: 'a.jsonl',
+      maxTokens: 64,
+      temperature: 0,
+      seed: 0,
+      batchTokens: 4096,
+    });
+  });
+
+  it('reads all that can be said', async () => {
+    const line =
+      '--prefill a --decode b --prompts p --out o --max-tokens 20 --temperature .7 --top-p .9 --seed 3 ' +
+      '--stop x --stop y --batch-tokens 64 --threads 2 --memory-budget 4GB --ignore-config-key k';
+    expect(await read(generateSpec, line)).toEqual({
+      prefill: 'a',
+      decode: 'b',
+      prompts: 'p',
+      out: 'o',
+      maxTokens: 20,
+      temperature: 0.7,
+      topP: 0.9,
+      seed: 3,
+      stop: ['x', 'y'],
+      batchTokens: 64,
+      threads: 2,
+      memoryBudget: 4 * 2 ** 30,
+      ignoreConfigKey: ['k'],
+    });
+  });
+
+  it.each([
+    ['--prefill a', 'a splice needs a model that reads and one that writes'],
+    ['m --decode b', 'a splice needs a model that reads and one that writes'],
+    ['', 'no model is named'],
+    ['m --prefill a --decode b', 'too many models'],
+    ['m --top-p .5', '--top-p does nothing where the likeliest token is taken'],
+    ['m --top-p 1.5 --temperature 1', '"1.5" is not a share above 0, at most 1'],
+    ['m --temperature -1', '"-1" is not a number above 0'],
+    ['m --max-tokens 0', '"0" is not a whole number, 1 or more'],
+  ])('refuses "%s"', async (line, what) => {
+    expect(await read(generateSpec, `${line} --prompts p --out o`.trim())).toContain(what);
+  });
+
+  it.each(['0', '0.0', '.0', '+0'])('reads a temperature of %s as none', async (text) => {
+    const args = await read(generateSpec, `m --prompts p --out o --temperature ${text}`);
+    expect(args).toMatchObject({ temperature: 0 });
+  });
+});

@@ -17,6 +17,7 @@ import { demoSpec } from '../../src/cli/specs/demo.ts';
 import { doctorSpec } from '../../src/cli/specs/doctor.ts';
 import { exportSpec } from '../../src/cli/specs/export.ts';
 import { extractSpec } from '../../src/cli/specs/extract.ts';
+import { generateSpec } from '../../src/cli/specs/generate.ts';
 import { geometrySpec } from '../../src/cli/specs/geometry.ts';
 import { importSpec } from '../../src/cli/specs/import.ts';
 import { inspectSpec } from '../../src/cli/specs/inspect.ts';
@@ -40,6 +41,7 @@ export const specs: readonly AnySpec[] = [
   doctorSpec,
   paritySpec,
   extractSpec,
+  generateSpec,
   probeSpec,
   transferSpec,
   detectSpec,

