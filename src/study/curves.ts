@@ -40,6 +40,9 @@ export interface CurveRequest extends RowsRequest {
   readonly seed: number;
 }
 
+/** What prompts give away is the same for all checkpoints: found once for the curves of a command. */
+export type PromptBaselines = Map<string, ScoredBaseline[]>;
+
 export interface CurveOptions {
   /** Words, length, embedding layer and random directions beside each point; true if left out. */
   readonly baselines?: boolean;
@@ -47,6 +50,8 @@ export interface CurveOptions {
   readonly control?: boolean;
   /** Choose the site, and C where there is one, inside each fold's training rows; false if left out. */
   readonly nested?: boolean;
+  /** Filled by the first curve on some rows, and read by the others. */
+  readonly promptBaselines?: PromptBaselines;
   /** Curves of earlier commands; one with the same id is taken as it is. */
   readonly known?: readonly ProbeCurve[];
   readonly shouldStop?: ShouldStop;
@@ -64,7 +69,10 @@ export async function probeCurve(
   const id = curveId(request);
   const before = known.find((curve) => curve.id === id);
   if (before !== undefined && isAnswer(before, sites.length, options)) return before;
-  const baselines = options.baselines === false ? [] : await baselinesOf(run, request, chosen);
+  const baselines =
+    options.baselines === false
+      ? []
+      : await baselinesOf(run, request, chosen, options.promptBaselines ?? new Map());
   const points: ProbePoint[] = [];
   const candidates: Candidate[] = [];
   let shuffled: Evaluation['shuffled'] = 'within groups';
@@ -127,9 +135,18 @@ async function baselinesOf(
   run: Run,
   request: CurveRequest,
   chosen: ChosenRows,
+  cache: PromptBaselines,
 ): Promise<ScoredBaseline[]> {
   const { checkpoint, position } = request;
-  const found = promptBaselines(chosen, chosen.prompts, chosen.tokens);
+  const key = JSON.stringify([
+    position,
+    request.label,
+    request.where,
+    request.groups,
+    request.folds,
+  ]);
+  const found = cache.get(key) ?? promptBaselines(chosen, chosen.prompts, chosen.tokens);
+  cache.set(key, found);
   const files = run.manifest.checkpoints.find(({ name }) => name === checkpoint)?.files ?? {};
   if (!Object.hasOwn(files, 'resid_pre.0')) return found;
   const rows = takeRows(await run.activations(checkpoint, 'resid_pre.0', position), chosen.index);

@@ -11,7 +11,7 @@ import type { Progress, ShouldStop } from '../base/progress.ts';
 import type { ProbeCurve, Projection, Report, ShiftCurve } from '../contract/report.ts';
 import type { ExtractRequest } from '../record/plan.ts';
 import type { Run } from '../record/run.ts';
-import { endedEarly, probeCurve, type CurveRequest } from './curves.ts';
+import { endedEarly, probeCurve, type CurveRequest, type PromptBaselines } from './curves.ts';
 import { organismFindings } from './findings.ts';
 import { projection } from './projections.ts';
 import { extendReport, readReport } from './report.ts';
@@ -102,8 +102,9 @@ export async function studyOrganism(
   const requests = curveRequests(shuffles);
   progress.begin('probes', requests.length, 'curves');
   const { curves: known } = await readReport(run);
+  const promptBaselines: PromptBaselines = new Map();
   for (const request of requests) {
-    const curve = await probeCurve(run, request, { known, shouldStop });
+    const curve = await probeCurve(run, request, { known, shouldStop, promptBaselines });
     await extendReport(run, { curves: [curve] });
     curves.push(curve);
     progress.update(curves.length, `${request.label} in ${request.checkpoint}`);

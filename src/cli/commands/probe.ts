@@ -6,7 +6,12 @@ import { invariant } from '../../base/invariant.ts';
 import type { ProbeCurve, Projection, ShiftCurve } from '../../contract/report.ts';
 import { openRun, type Run } from '../../record/run.ts';
 import { sitesOfKind } from '../../study/chosen.ts';
-import { endedEarly, probeCurve, type CurveRequest } from '../../study/curves.ts';
+import {
+  endedEarly,
+  probeCurve,
+  type CurveRequest,
+  type PromptBaselines,
+} from '../../study/curves.ts';
 import { projection } from '../../study/projections.ts';
 import { extendReport, readReport } from '../../study/report.ts';
 import { shiftCurve } from '../../study/shifts.ts';
@@ -36,9 +41,11 @@ async function runOnRun(args: RunArgs, io: Io): Promise<number> {
   const requests = requestsOf(args, recorded);
   const known = (await readReport(recorded)).curves;
   const curves: ProbeCurve[] = [];
+  const promptBaselines: PromptBaselines = new Map();
   io.progress.begin('probes', requests.length, 'curves');
   for (const request of requests) {
     const curve = await probeCurve(recorded, request, {
+      promptBaselines,
       known,
       shouldStop: io.shouldStop,
       baselines: args.baselines,
