@@ -54,7 +54,7 @@ function withinClasses(
 }
 
 /** (XᵀX / n)⁺ v for rows as they stand. Shape: `[n, d], [d] → [d]`. */
-export function inverseTimes(x: Rows, v: Float64Array): Float64Array {
+function inverseTimes(x: Rows, v: Float64Array): Float64Array {
   const { directions, variation } = varyingAxes(x);
   const out = new Float64Array(x.d);
   for (let k = 0; k < directions.n; k++) {

@@ -19,7 +19,7 @@ import { checkLabels, score } from './probe.ts';
 import type { FitOptions } from './probe.ts';
 
 /** Shares of the rows after which the probe is fitted anew. */
-export const voitaTitovShares: readonly number[] = [
+const voitaTitovShares: readonly number[] = [
   0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1,
 ];
 

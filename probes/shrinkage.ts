@@ -51,7 +51,7 @@ function shrinkageOf(rule: Shrinkage, centred: Rows, s: Float64Array): number {
  *
  * @see Bodnar, Gupta and Parolya 2014, J. Multivariate Anal. 132.
  */
-export function randomMatrix(s: Float64Array, d: number, n: number): number {
+function randomMatrix(s: Float64Array, d: number, n: number): number {
   const square = trace(s, d) ** 2;
   const spread = dot(s, s) - square / d;
   return spread <= 0 ? 1 : Math.min(1, square / n / spread);

@@ -67,7 +67,7 @@ export function mapLines({ cells, pair, permutations }: ShiftMap): string[] {
 }
 
 /** `0.56 [0.49, 0.64]`, or `–` for what is undefined. */
-export function estimateText({ value, low, high }: Estimate): string {
+function estimateText({ value, low, high }: Estimate): string {
   if (low === null || high === null) return numberText(value);
   return `${numberText(value)} [${numberText(low)}, ${numberText(high)}]`;
 }
