@@ -26,6 +26,8 @@ export interface DecoderDefaults extends Pick<RopeOptions, 'theta' | 'share'> {
   readonly isTied: boolean;
   /** The key that holds ε. */
   readonly epsilonKey?: string;
+  /** ε in a family whose configs have no key for it; such a key is then refused as unknown. */
+  readonly epsilon?: number;
 }
 
 /** Reads the sizes under the keys that these families share. */
@@ -45,7 +47,7 @@ export function readDecoder(config: ConfigReader, defaults: DecoderDefaults): De
     vocabulary: config.count('vocab_size'),
     context: reachOf(turning, context),
     mlpWidth: config.count('intermediate_size'),
-    epsilon: config.positive(defaults.epsilonKey ?? 'rms_norm_eps'),
+    epsilon: defaults.epsilon ?? config.positive(defaults.epsilonKey ?? 'rms_norm_eps'),
     isTied: config.flag('tie_word_embeddings', defaults.isTied),
   };
 }

@@ -11,6 +11,7 @@ import { gptNeox } from './gptNeox.ts';
 import { llama } from './llama.ts';
 import { mistral } from './mistral.ts';
 import { mixtral } from './mixtral.ts';
+import { olmo } from './olmo.ts';
 import { olmo2 } from './olmo2.ts';
 import { opt } from './opt.ts';
 import { phi } from './phi.ts';
@@ -36,6 +37,7 @@ export const architectures: ReadonlyMap<string, Architecture> = new Map<string, 
   [gemma3Text.family, gemma3Text],
   [phi.family, phi],
   [phi3.family, phi3],
+  [olmo.family, olmo],
   [olmo2.family, olmo2],
   [starcoder2.family, starcoder2],
 ]);

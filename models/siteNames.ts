@@ -93,6 +93,7 @@ const modulePaths: ReadonlyMap<string, Table> = new Map<string, Table>([
   ['gemma', llamaLike],
   ['gemma2', gemma2],
   ['gemma3_text', gemma2],
+  ['olmo', llamaLike],
   ['olmo2', olmo2],
   ['phi', phi],
   ['phi3', llamaLike],

@@ -1,11 +1,12 @@
-"""References for what the other tiny checkpoints leave open: mixtures of experts, and settings that few files use.
+"""References for what the other tiny checkpoints leave open: families added later, and settings that few files use.
 
     pip install torch==2.13.0 transformers==5.23.0 safetensors
     python variants.py [NAME ...]
 
-Writes `mixtral/` and `qwen3_moe/`, whole checkpoints like their neighbours, and `variants/NAME/`: a
-neighbour's weights under another config. Its golden.json says which (`base`), what the config changes
-(`keys`) and which tensors it leaves out (`without`); `extra.safetensors` holds tensors that it adds.
+Writes `mixtral/`, `qwen3_moe/` and `olmo/`, whole checkpoints like their neighbours, and `variants/NAME/`: a
+neighbour's weights under another config. The golden.json there says which (`base`), what the config changes
+(`keys`) and which tensors it leaves out (`without`); `extra.safetensors` holds tensors that it adds. Stops
+where transformers reads the two spellings of a config differently.
 """
 
 import json
@@ -22,6 +23,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 HERE = os.path.dirname(os.path.abspath(__file__))
 # 10 is what the longrope case was trained on: the longest prompt that is not long.
 LENGTHS = (4, 10, 14)
+# Of references that are to be small.
+SHORT = (3, 5, 6)
 torch.set_num_threads(1)
 
 
@@ -63,7 +66,7 @@ def lively(seed, name, shape):
     return n * gain / shape[-1] ** 0.5
 
 
-MIXTURES = {
+WHOLE = {
     'mixtral': dict(
         seed=61,
         what='window 5; 2 of 5 experts, whose weights are made to sum to 1',
@@ -79,6 +82,13 @@ MIXTURES = {
                     num_attention_heads=4, num_key_value_heads=2, head_dim=10, max_position_embeddings=64,
                     rms_norm_eps=1e-6, num_experts=6, num_experts_per_tok=3, norm_topk_prob=False, mlp_only_layers=[1],
                     bos_token_id=1, eos_token_id=2, rope_parameters=dict(rope_type='default', rope_theta=10000.0)),
+    ),
+    'olmo': dict(
+        seed=65, lengths=SHORT, dtype=torch.bfloat16,
+        what='norms without weights; queries, keys and values clipped; stored as bfloat16',
+        config=dict(vocab_size=37, hidden_size=12, intermediate_size=17, num_hidden_layers=2, num_attention_heads=2,
+                    num_key_value_heads=1, max_position_embeddings=64, clip_qkv=1.1, bos_token_id=1, eos_token_id=2,
+                    rope_parameters=dict(rope_type='default', rope_theta=10000.0)),
     ),
 }
 
@@ -107,6 +117,8 @@ VARIANTS = {
         without=r'(proj|fc\d)\.bias$|layer_norm\.(weight|bias)$'),
     'starcoder2_without_bias': dict(base='starcoder2', keys=dict(use_bias=False), without=r'(proj|c_fc)\.bias$'),
     'phi_head_norms': dict(base='phi', keys=dict(qk_layernorm=True), seed=63),
+    'olmo_tied_bias': dict(base='olmo', lengths=SHORT, seed=66, without=r'lm_head', keys=dict(
+        clip_qkv=None, attention_bias=True, tie_word_embeddings=True)),
     'olmo2_bias': dict(base='olmo2', keys=dict(attention_bias=True), seed=64),
     'gemma3_capped': dict(base='gemma3_text', keys=dict(final_logit_softcapping=4.0)),
 }
@@ -114,8 +126,8 @@ VARIANTS = {
 BLOCKS = {'gpt_neox': 'gpt_neox.layers', 'opt': 'model.decoder.layers'}
 
 
-def prompts_of(seed, vocabulary):
-    return [(3 + normal(seed, f'prompt {n}', (n,)).abs().mul(1e6).long() % (vocabulary - 3)).tolist() for n in LENGTHS]
+def prompts_of(seed, vocabulary, lengths):
+    return [(3 + normal(seed, f'prompt {n}', (n,)).abs().mul(1e6).long() % (vocabulary - 3)).tolist() for n in lengths]
 
 
 def forward(model, ids, mask, everything):
@@ -197,11 +209,11 @@ def write(folder, info, build, prompts, everything=False, alone=False):
 
 def options(model_type):
     # The grouped kernels for experts know no float64.
-    experts = {'experts_implementation': 'eager'} if model_type in MIXTURES else {}
+    experts = {'experts_implementation': 'eager'} if model_type in ('mixtral', 'qwen3_moe') else {}
     return {'attn_implementation': 'eager'} | experts
 
 
-def make_mixture(name, case):
+def make_whole(name, case):
     folder = f'{HERE}/{name}'
     os.makedirs(folder, exist_ok=True)
     config = AutoConfig.for_model(name, **case['config'])
@@ -209,7 +221,7 @@ def make_mixture(name, case):
     with torch.no_grad():
         for key, parameter in sorted(model.named_parameters()):
             parameter.copy_(lively(case['seed'], key, parameter.shape))
-    model.save_pretrained(folder)
+    model.to(case.get('dtype', torch.float32)).save_pretrained(folder)
     if os.path.exists(f'{folder}/generation_config.json'):
         os.remove(f'{folder}/generation_config.json')
     with open(f'{folder}/config.json') as file:
@@ -221,9 +233,15 @@ def make_mixture(name, case):
         old |= {'sliding_window': 4096, 'max_window_layers': 28, 'num_experts': old.pop('num_local_experts')}
     with open(f'{folder}/config.v4.json', 'w') as file:
         json.dump(old, file, indent=2, sort_keys=True)
-    build = lambda dtype: AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **options(name)).eval()
+    build = lambda dtype, **config: AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **config, **options(name)).eval()
+    prompts = prompts_of(case['seed'], config.vocab_size, case.get('lengths', LENGTHS))
+    spelt_in_4 = AutoConfig.from_pretrained(f'{folder}/config.v4.json')
+    for ids in map(lambda prompt: torch.tensor([prompt]), prompts):
+        with torch.no_grad():
+            new, old = (model(ids).logits for model in (build(torch.float32), build(torch.float32, config=spelt_in_4)))
+        assert torch.equal(new, old), f'{name}: the two spellings differ'
     info = {'name': name, 'model_type': name, 'what': case['what']}
-    write(folder, info, build, prompts_of(case['seed'], config.vocab_size), everything=True)
+    write(folder, info, build, prompts, everything=True)
 
 
 def make_variant(name, case):
@@ -251,15 +269,16 @@ def make_variant(name, case):
 
     added = {}
     info = {'name': name, 'base': case['base'], 'keys': case['keys'], 'without': case.get('without')}
-    write(folder, info, build, prompts_of(name, keys['vocab_size']), alone=case.get('alone', False))
+    prompts = prompts_of(name, keys['vocab_size'], case.get('lengths', LENGTHS))
+    write(folder, info, build, prompts, alone=case.get('alone', False))
     if added:
         save_file(added, f'{folder}/extra.safetensors')
 
 
 if __name__ == '__main__':
-    for name, case in MIXTURES.items():
+    for name, case in WHOLE.items():
         if not sys.argv[1:] or name in sys.argv[1:]:
-            make_mixture(name, case)
+            make_whole(name, case)
     for name, case in VARIANTS.items():
         if not sys.argv[1:] or name in sys.argv[1:]:
             make_variant(name, case)

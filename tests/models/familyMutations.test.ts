@@ -106,6 +106,11 @@ const wrongSettings: readonly (readonly [string, string, Json])[] = [
   ['window one wider', 'phi3', { sliding_window: 10 }],
   ['window one narrower', 'phi3', { sliding_window: 8 }],
   ['gelu for silu', 'phi3', { hidden_act: 'gelu' }],
+  ['another base', 'olmo', ropeOf({ rope_theta: 2e4 })],
+  ['nothing clipped', 'olmo', { clip_qkv: null }],
+  ['clipped a little later', 'olmo', { clip_qkv: 1.11 }],
+  ['gelu for silu', 'olmo', { hidden_act: 'gelu' }],
+  ['clipped where nothing is', 'olmo_tied_bias', { clip_qkv: 1.1 }],
   ['another base', 'olmo2', ropeOf({ rope_theta: 1e4 })],
   ['window one wider', 'starcoder2', { sliding_window: 11 }],
   ['window one narrower', 'starcoder2', { sliding_window: 9 }],
@@ -285,6 +290,34 @@ const cappedBehindTheMask: Change = tampering((g) => {
   };
 });
 
+/** Layer norms without bias, read as root-mean-square norms. */
+const rootMeanSquares: Change = tampering((g) => {
+  g.layerNorm = (x, weight, _bias, epsilon) => g.rmsNorm(x, weight, epsilon);
+});
+
+/** Of queries, keys and values only these are clipped. */
+function clippingOnly(parts: readonly number[]): Change {
+  return tampering((g) => {
+    const node = g.node.bind(g);
+    let part = 0;
+    g.node = (op, inputs, ...rest) =>
+      op !== 'Clip' || parts.includes(part++) ? node(op, inputs, ...rest) : inputs[0];
+  });
+}
+
+/** Turning keeps a pair's length, and so moves elements beyond the clip, or back. */
+const clippedBehindTheTurn: Change = tampering((g) => {
+  const [node, rotary] = [g.node.bind(g), g.rotary.bind(g)];
+  const limits: Value[][] = [];
+  g.node = (op, inputs, ...rest) => {
+    // Queries and keys come first, values are clipped as they should be.
+    if (op !== 'Clip' || limits.length === 2) return node(op, inputs, ...rest);
+    limits.push(inputs.slice(1));
+    return inputs[0];
+  };
+  g.rotary = (x, tables, heads) => node('Clip', [rotary(x, tables, heads), ...limits[0]], x.shape);
+});
+
 const negated = (g: Builder, { sin, ...rest }: Rotary): Rotary => ({
   ...rest,
   sin: g.mul(sin, g.constant('minus', [-1])),
@@ -354,6 +387,12 @@ const wrongEquations: readonly (readonly [string, string, Change])[] = [
   ],
   ['values before keys', 'phi3', splitting(3, [0, 2, 1])],
   ['up before gate', 'phi3', splitting(2, [1, 0])],
+  ['norms that leave the mean in', 'olmo', rootMeanSquares],
+  ['values not clipped', 'olmo', clippingOnly([0, 1])],
+  ['queries not clipped', 'olmo', clippingOnly([1, 2])],
+  ['queries and keys clipped behind their turn', 'olmo', clippedBehindTheTurn],
+  ['queries without bias', 'olmo_tied_bias', scaling(/q_proj\.bias$/, 0)],
+  ['the output without bias', 'olmo_tied_bias', scaling(/o_proj\.bias$/, 0)],
   [
     'post-norms change places',
     'olmo2',

@@ -64,6 +64,8 @@ const publishedCounts: readonly (readonly [string, number])[] = [
   ['GPT-Neo 125M', 125_198_592],
   ['OPT 125M', 125_239_296],
   ['OPT 350M', 331_196_416],
+  ['OLMo 1B', 1_176_764_416],
+  ['OLMo 7B', 6_888_095_744],
   ['OLMo 2 7B', 7_298_617_344],
   ['StarCoder2 3B', 3_030_371_328],
   ['Mixtral 8x7B', 46_702_792_704],
@@ -245,6 +247,19 @@ describe('an absent or unusual key', () => {
       'starcoder2 without a tie is tied',
       old('starcoder2', { tie_word_embeddings: undefined }),
       { isTied: true },
+    ],
+    ['olmo clips at what it says', old('olmo', {}), { clip: 1.1, epsilon: 1e-5 }],
+    ['olmo with a null clip clips nothing', old('olmo', { clip_qkv: null }), { clip: null }],
+    ['olmo without the key clips nothing', old('olmo', { clip_qkv: undefined }), { clip: null }],
+    [
+      'olmo without its flags has neither biases nor a tie',
+      old('olmo', { attention_bias: undefined, tie_word_embeddings: undefined }),
+      { bias: false, isTied: false },
+    ],
+    [
+      'olmo without key heads has as many as heads',
+      old('olmo', { num_key_value_heads: undefined }),
+      { keyHeads: 2 },
     ],
     [
       'olmo2 without a tie is not',
@@ -481,6 +496,17 @@ describe('readSettings refuses', () => {
       'opt with scaled embeddings',
       old('opt_125m', { scale_embeddings: true }),
       'scale_embeddings true is not supported',
+    ],
+    ['olmo that clips at 0', old('olmo', { clip_qkv: 0 }), 'clip_qkv is 0, not a number above 0'],
+    [
+      'olmo with an ε, which no version of it reads',
+      old('olmo', { rms_norm_eps: 1e-5 }),
+      'config key "rms_norm_eps" is not known, so it might change what the model computes',
+    ],
+    [
+      'olmo in the layout of its first release',
+      { model_type: 'olmo', d_model: 4096, n_heads: 32, n_layers: 32, mlp_ratio: 4 },
+      'hidden_size is missing',
     ],
     [
       'starcoder2 with another norm',

@@ -26,6 +26,7 @@ describe('siteNameIn', () => {
     ['llama', 'resid_post.3', 'model.layers.3.output'],
     ['llama', 'attn_out.3', 'model.layers.3.self_attn.o_proj.output'],
     ['gemma2', 'attn_out.3', 'model.layers.3.post_attention_layernorm.output'],
+    ['olmo', 'resid_mid.3', 'model.layers.3.post_attention_layernorm.input'],
     ['olmo2', 'resid_mid.3', 'model.layers.3.mlp.input'],
     ['gpt_neox', 'final_norm', 'gpt_neox.final_layer_norm.output'],
   ])('places %s %s at %s in nnsight, and finds it there', (family, key, name) => {

@@ -36,6 +36,33 @@ const llama: Json = {
   vocab_size: 128_256,
 };
 
+/** Without ε and without the token that begins a text. */
+const olmo: Json = {
+  model_type: 'olmo',
+  architectures: ['OlmoForCausalLM'],
+  attention_bias: false,
+  attention_dropout: 0,
+  clip_qkv: null,
+  eos_token_id: 50_279,
+  hidden_act: 'silu',
+  hidden_size: 4096,
+  initializer_range: 0.02,
+  intermediate_size: 11008,
+  max_position_embeddings: 2048,
+  num_attention_heads: 32,
+  num_hidden_layers: 32,
+  num_key_value_heads: 32,
+  pad_token_id: 1,
+  pretraining_tp: 1,
+  rope_scaling: null,
+  rope_theta: 10_000,
+  tie_word_embeddings: false,
+  torch_dtype: 'float32',
+  transformers_version: '4.40.0',
+  use_cache: true,
+  vocab_size: 50_304,
+};
+
 const llama3Scaling: Json = {
   factor: 8,
   low_freq_factor: 1,
@@ -472,6 +499,17 @@ export const publishedConfigs: Readonly<Record<string, Json>> = {
     learned_embeddings: true,
     scale_embeddings: false,
   },
+  'OLMo 1B': {
+    ...olmo,
+    hidden_size: 2048,
+    intermediate_size: 8192,
+    num_attention_heads: 16,
+    num_hidden_layers: 16,
+    num_key_value_heads: 16,
+    tie_word_embeddings: true,
+  },
+  'OLMo 7B': olmo,
+  'OLMo 7B 0424': { ...olmo, clip_qkv: 8, max_position_embeddings: 4096 },
   'OLMo 2 7B': {
     ...decoder,
     model_type: 'olmo2',
