@@ -5,22 +5,10 @@
  */
 
 import { UserError } from '../src/base/errors.ts';
+import type { Estimator } from '../src/base/choices.ts';
 import { rowAt, takeRows } from '../src/math/rows.ts';
 import type { Rows } from '../src/math/rows.ts';
 import { columnDeviations, columnMeans } from '../src/math/vectors.ts';
-
-/** Every way in which a direction is found; see the file of that name. */
-export const estimators = [
-  'mean_difference',
-  'logistic',
-  'lda',
-  'ridge',
-  'nearest_centroid',
-  'contrast_pair',
-  'lat',
-] as const;
-
-export type Estimator = (typeof estimators)[number];
 
 /** Those with a penalty, whose strength `c` sets. */
 export function hasPenalty(estimator: Estimator): boolean {

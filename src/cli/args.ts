@@ -9,7 +9,7 @@
 import { basename, resolve } from 'node:path';
 import { Option } from 'commander';
 import { UserError } from '../base/errors.ts';
-import { deviceNames } from '../runtime/devices.ts';
+import { deviceNames } from '../base/choices.ts';
 
 /** A command as its help shows it; `Args` is what its options and operands are read into. */
 export interface CommandSpec<Args> {

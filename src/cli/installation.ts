@@ -14,13 +14,8 @@ import { UserError } from '../base/errors.ts';
 import { formatBytes } from '../base/units.ts';
 import { freeBytes } from '../files/atomic.ts';
 import { Builder } from '../graph/builder.ts';
-import {
-  deviceNames,
-  libraryVersion,
-  offeredDevices,
-  quietLibrary,
-  type DeviceName,
-} from '../runtime/devices.ts';
+import { deviceNames, type DeviceName } from '../base/choices.ts';
+import { libraryVersion, offeredDevices, quietLibrary } from '../runtime/devices.ts';
 import { openSession } from '../runtime/session.ts';
 import { versions } from '../record/versions.ts';
 import { answer, type Io } from './io.ts';

@@ -13,7 +13,7 @@ import { siteKey, parseSite, type Site } from '../graph/sites.ts';
 import { fromCheckpoint, type Binding } from '../../models/bindings.ts';
 import { composeModel } from '../../models/compose.ts';
 import type { Model } from '../../models/model.ts';
-import type { DeviceName } from '../runtime/devices.ts';
+import type { DeviceName } from '../base/choices.ts';
 import { openSession, type Fetch, type SessionOptions } from '../runtime/session.ts';
 import { concatenated, goldenValues, type Golden, type NoiseFloor } from './golden.ts';
 

@@ -12,7 +12,7 @@ import { fromCheckpoint, type Binding } from '../../models/bindings.ts';
 import { composeModel } from '../../models/compose.ts';
 import { parametersOf, type Model } from '../../models/model.ts';
 import { predictPeakBytes } from '../runtime/budget.ts';
-import type { DeviceName } from '../runtime/devices.ts';
+import type { DeviceName } from '../base/choices.ts';
 import { openSession, type Fetch } from '../runtime/session.ts';
 
 /** What is examined: a model, and how it is computed. */

@@ -20,7 +20,7 @@ import { checkVocabulary, preparePrompts, type Prepared } from '../text/prepare.
 import { readPrompts, type PromptSet } from '../text/prompts.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { predictPeakBytes } from '../runtime/budget.ts';
-import type { DeviceName } from '../runtime/devices.ts';
+import type { DeviceName } from '../base/choices.ts';
 import { planBatches, type Batch } from './batches.ts';
 import {
   describeDerivation,

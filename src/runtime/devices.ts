@@ -7,12 +7,8 @@
  * order, and `doctor --device` measures by how much the numbers move.
  */
 
+import type { DeviceName } from '../base/choices.ts';
 import { UserError } from '../base/errors.ts';
-
-/** Names as they are typed, in the order of the help. */
-export const deviceNames = ['cpu', 'webgpu', 'cuda', 'coreml', 'dml'] as const;
-
-export type DeviceName = (typeof deviceNames)[number];
 
 /** What the library was built for, by onnxruntime's own names, and whether it came with the package. */
 export interface OfferedDevice {

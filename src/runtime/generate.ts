@@ -11,7 +11,7 @@ import { invariant } from '../base/invariant.ts';
 import { fromCheckpoint, type Binding } from '../../models/bindings.ts';
 import { composeModel } from '../../models/compose.ts';
 import type { Model } from '../../models/model.ts';
-import type { DeviceName } from './devices.ts';
+import type { DeviceName } from '../base/choices.ts';
 import { openSession } from './session.ts';
 
 export interface GreedyOptions {

@@ -12,7 +12,8 @@ import { UserError } from '../base/errors.ts';
 import { invariant } from '../base/invariant.ts';
 import { encodeModel } from '../graph/encode.ts';
 import type { Graph } from '../graph/onnx.ts';
-import { deviceFailure, requireDevice, type DeviceName } from './devices.ts';
+import { type DeviceName } from '../base/choices.ts';
+import { deviceFailure, requireDevice } from './devices.ts';
 
 process.env['ORT_DISABLE_TELEMETRY'] = '1';
 const { InferenceSession, Tensor } = await import('onnxruntime-node');

@@ -16,7 +16,8 @@ import { takeRows, type Rows } from '../math/rows.ts';
 import { controlTask } from '../../probes/controlTask.ts';
 import { evaluateProbe, type Evaluation, type EvaluationOptions } from '../../probes/evaluate.ts';
 import { evaluateNested, type Candidate } from '../../probes/nested.ts';
-import { hasPenalty, type Estimator } from '../../probes/probe.ts';
+import { type Estimator } from '../base/choices.ts';
+import { hasPenalty } from '../../probes/probe.ts';
 import type { Run } from '../record/run.ts';
 import {
   directionsAt,

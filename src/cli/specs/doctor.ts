@@ -2,7 +2,7 @@
 
 import { Option } from 'commander';
 import { UserError } from '../../base/errors.ts';
-import type { DeviceName } from '../../runtime/devices.ts';
+import type { DeviceName } from '../../base/choices.ts';
 import { type CommandSpec, deviceOption, option, repeatable, whole } from '../args.ts';
 
 export interface DoctorArgs {

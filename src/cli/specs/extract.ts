@@ -4,7 +4,7 @@ import { Option } from 'commander';
 import type { Convention } from '../../../models/siteNames.ts';
 import { UserError } from '../../base/errors.ts';
 import { parseBytes } from '../../base/units.ts';
-import type { DeviceName } from '../../runtime/devices.ts';
+import type { DeviceName } from '../../base/choices.ts';
 import { adapterStack, type CheckpointArgs, checkCheckpointArgs, numbers } from '../adapterArgs.ts';
 import {
   type CommandSpec,

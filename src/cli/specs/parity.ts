@@ -1,7 +1,7 @@
 /** How `parity` is called. */
 
 import type { AdapterRequest } from '../../record/weightSources.ts';
-import type { DeviceName } from '../../runtime/devices.ts';
+import type { DeviceName } from '../../base/choices.ts';
 import { adapterPath } from '../adapterArgs.ts';
 import { type CommandSpec, deviceOption, option, repeatable } from '../args.ts';
 

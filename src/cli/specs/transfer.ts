@@ -1,7 +1,7 @@
 /** How `transfer` is called. */
 
 import { Option } from 'commander';
-import { estimators, type Estimator } from '../../../probes/probe.ts';
+import { estimators, type Estimator } from '../../base/choices.ts';
 import { type CommandSpec, list, option, positive, repeatable, whole } from '../args.ts';
 
 export interface TransferArgs {

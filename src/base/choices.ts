@@ -1,0 +1,19 @@
+/** Words that are typed on the command line and mean something further down; here so that help loads nothing else. */
+
+/** Every way in which a direction is found; each has a file of its own in probes/. */
+export const estimators = [
+  'mean_difference',
+  'logistic',
+  'lda',
+  'ridge',
+  'nearest_centroid',
+  'contrast_pair',
+  'lat',
+] as const;
+
+export type Estimator = (typeof estimators)[number];
+
+/** What can compute, in the order of the help. */
+export const deviceNames = ['cpu', 'webgpu', 'cuda', 'coreml', 'dml'] as const;
+
+export type DeviceName = (typeof deviceNames)[number];
