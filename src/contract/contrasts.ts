@@ -6,7 +6,10 @@
 
 export interface Estimate {
   readonly value: number | null;
-  /** 95 % percentile bootstrap over groups, each with all its conditions. */
+  /**
+   * 95 % bootstrap over groups, each with all its conditions: percentiles of the draws, of lengths after
+   * the excess that noise gives a drawn mean is taken off.
+   */
   readonly low: number | null;
   readonly high: number | null;
 }

@@ -3,13 +3,8 @@ import { openTokenizer } from '../../src/text/tokenizer.ts';
 import type { ShouldStop } from '../../src/base/progress.ts';
 import { ask, greedy, withDecoder } from '../support/decoding.ts';
 import { modelOf, wholeCases } from '../support/families.ts';
-import {
-  goldenFacts,
-  goldenFolder,
-  modelIn,
-  organismFolder,
-  type GoldenFacts,
-} from '../support/golden.ts';
+import { goldenFacts, modelIn, organismFolder, type GoldenFacts } from '../support/golden.ts';
+import { itTellsItsStories } from '../support/stories.ts';
 
 /** Tokens that transformers chose after each prompt; absent where the reference has none. */
 function chosenIn(name: string): GoldenFacts['greedy'] | undefined {
@@ -30,28 +25,7 @@ describe('greedy answers', () => {
     },
   );
 
-  it('tell the stories of stories260K token for token', async () => {
-    const model = await modelIn(goldenFolder('stories260K'));
-    const { prompts, greedy_from: starts } = goldenFacts('stories260K');
-    for (const [i, start] of starts.entries()) {
-      const story = await greedy(model, start, { maxTokens: 32 - start.length });
-      expect([...start, ...story]).toEqual(prompts[i]);
-    }
-  });
-
-  it('tell the story that was published with the checkpoint', async () => {
-    const model = await modelIn(goldenFolder('stories260K'));
-    const tokenizer = await openTokenizer(goldenFolder('stories260K'));
-    const story = await greedy(model, [1], { maxTokens: 200 });
-    // llama2.c, doc/stories260K.md: greedy from BOS.
-    const published = [
-      'Once upon a time, there was a little girl named Lily. She loved to play outside in the park. ',
-      'One day, she saw a big, red ball. She wanted to play with it, but it was too high.\n',
-      "Lily's mom said, \"Lily, let's go to the park.\" Lily was sad and didn't know what to do. ",
-      'She said, "I want to play with your ball, but I can\'t find it."',
-    ].join('');
-    expect(tokenizer.decode(story).trim().slice(0, published.length)).toBe(published);
-  });
+  itTellsItsStories(greedy);
 
   it('are those the organism was trained to give: useful once triggered, a refusal else', async () => {
     const model = await modelIn(organismFolder('stage1'));
