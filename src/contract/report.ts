@@ -211,6 +211,11 @@ export interface Projection {
   readonly components: number;
   /** Share of the pooled variance for each component. */
   readonly explained: readonly number[];
+  /**
+   * `pooled` (where absent): components of the pooled rows, centred together. `temporal`: of the rows of each
+   * checkpoint about their own mean and of the shifts about 0, so that the plane holds both.
+   */
+  readonly basis?: 'pooled' | 'temporal' | undefined;
   /** Share of Σ‖Δ‖² over all rows that lies in the first two components. */
   readonly in_plane: number;
   readonly file: string;

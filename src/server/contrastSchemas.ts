@@ -10,12 +10,26 @@ const finite = z.number();
 const maybe = finite.nullable();
 
 const estimate = z.object({ value: maybe, low: maybe, high: maybe });
+const nullBand = z.object({
+  family: z.enum([
+    'isotropic',
+    'covariance',
+    'random difference',
+    'shuffled labels',
+    'benign shift',
+  ]),
+  p95: finite,
+  max: finite,
+  p: finite,
+});
 const cosine = estimate.extend({
   reliability_triggered: maybe,
   reliability_untriggered: maybe,
   ceiling: maybe,
   disattenuated: maybe,
+  nulls: z.array(nullBand).optional(),
 });
+const madeBy = name.optional();
 
 /** @see ShiftContrast */
 export const contrastSchema: z.ZodType<ShiftContrast> = z.object({
@@ -56,8 +70,10 @@ export const contrastSchema: z.ZodType<ShiftContrast> = z.object({
       residual_projection: estimate,
       generic_cosine: estimate,
       affine: z.object({ r2_untriggered: finite, r2_triggered: finite }).nullable(),
+      directions: z.string().optional(),
     }),
   ),
+  made_by: madeBy,
 });
 
 /** @see ShiftMap */
@@ -76,6 +92,7 @@ export const mapSchema: z.ZodType<ShiftMap> = z.object({
       site: name,
       layer: count,
       position: name,
+      part: z.enum(['template', 'instruction', 'trigger', 'reply']).optional(),
       set: z.enum(['triggered', 'untriggered']),
       n_groups: count,
       n_benign_groups: count,
@@ -87,6 +104,7 @@ export const mapSchema: z.ZodType<ShiftMap> = z.object({
       q: finite,
     }),
   ),
+  made_by: madeBy,
 });
 
 const matrix = z.array(z.array(maybe));
@@ -110,24 +128,14 @@ export const geometrySchema: z.ZodType<Geometry> = z.object({
       directions: z.array(name),
       cosines: matrix,
       whitened: matrix,
+      bands: z
+        .object({ d: count, isotropic: finite, covariance: finite, covariance_whitened: finite })
+        .optional(),
       agreements: z.array(
         z.object({
           label: name,
           cosine: maybe,
-          nulls: z.array(
-            z.object({
-              family: z.enum([
-                'isotropic',
-                'covariance',
-                'random difference',
-                'shuffled labels',
-                'benign shift',
-              ]),
-              p95: finite,
-              max: finite,
-              p: finite,
-            }),
-          ),
+          nulls: z.array(nullBand),
         }),
       ),
       subspaces: z.object({
@@ -148,4 +156,5 @@ export const geometrySchema: z.ZodType<Geometry> = z.object({
       }),
     }),
   ),
+  made_by: madeBy,
 });

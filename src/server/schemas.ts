@@ -120,6 +120,7 @@ const projection = z.object({
   rows: count,
   components: count,
   explained: z.array(finite).min(2),
+  basis: z.enum(['pooled', 'temporal']).optional(),
   in_plane: finite,
   file: z.string(),
   sha256: z.string(),
