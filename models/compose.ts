@@ -5,9 +5,19 @@
  * is token t of prompt b in a batch padded to T. Only those rows leave the graph. The graph ends at the
  * last block that a wanted site needs. Where positions turn by a prompt's own length and some prompt
  * is longer than what was trained, there is an input `lengths` `[batch]` besides.
+ *
+ * A graph may also hold a part of the depth only, and may begin in the middle of texts:
+ *
+ * - `blocks`: the stream `[tokens, d]` enters as `stream` after the embedding, and leaves as
+ *   `stream.next` for the blocks to come;
+ * - `past`: what the tokens before these left behind in block L enters as `past.key.L` and
+ *   `past.value.L` `[texts, heads, past, headDim]`. A past begins at position 0 and has no gaps, so it is
+ *   equally long for all rows of a batch; `position_ids` go on from it;
+ * - `keeps`: keys and values of the past and of these tokens leave as `present.key.L`, `present.value.L`.
  */
 
 import { invariant } from '../src/base/invariant.ts';
+import type { KeyValue } from '../src/graph/attention.ts';
 import { Builder } from '../src/graph/builder.ts';
 import { checked } from '../src/graph/legal.ts';
 import type { Graph, Value } from '../src/graph/onnx.ts';
@@ -27,14 +37,36 @@ export interface Composition {
    * norm and the logits are read after the fact, so they are not offered to it.
    */
   readonly edit?: (g: Builder, site: Site, value: Value) => Value;
+  /** Blocks `from … to − 1` instead of all that the sites need; the head only where `to` is the depth. */
+  readonly blocks?: BlockRange;
+  /** `own`: each row has its past. `shared`: the input `parents` `[batch]` says which past a row goes on from. */
+  readonly past?: 'own' | 'shared';
+  /** Whether keys and values leave the graph. */
+  readonly keeps?: boolean;
 }
 
-/** The whole model as one graph with an output for each site, named by its key. Shape: `[rows, …]`. */
+/** Blocks `from … to − 1`. */
+export interface BlockRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Names of a block's keys and values where they enter a graph and where they leave it. */
+export function cacheNames(
+  layer: number,
+): readonly { readonly past: string; readonly present: string }[] {
+  return ['key', 'value'].map((part) => ({
+    past: `past.${part}.${layer}`,
+    present: `present.${part}.${layer}`,
+  }));
+}
+
+/** A model, or a part of its depth, as one graph with an output for each site, named by its key. Shape: `[rows, …]`. */
 export function composeModel(
   architecture: Architecture,
   settings: Settings,
   bind: Binding,
-  { sites, length, edit }: Composition,
+  { sites, length, edit, blocks, past, keeps = false }: Composition,
 ): Graph {
   const g = new Builder(architecture.family);
   const frame = frameOf(g, architecture, settings, length);
@@ -42,6 +74,7 @@ export function composeModel(
   const params = once((name) => bind(g, name));
   const wanted = new Set(sites.map(siteKey));
   const outputs = new Map<string, Value>();
+  const kept: Value[] = [];
 
   const tapAt =
     (layer: number) =>
@@ -57,16 +90,25 @@ export function composeModel(
       return flowing;
     };
 
-  let hidden = g.within('embed', () => architecture.embed(g, frame, params, settings));
-  const depth = blocksNeeded(sites, settings.layers);
-  for (let layer = 0; layer < depth; layer++) {
+  const { from, to } = blocks ?? { from: 0, to: blocksNeeded(sites, settings.layers) };
+  let hidden =
+    from === 0
+      ? g.within('embed', () => architecture.embed(g, frame, params, settings))
+      : g.input('stream', 'float32', ['tokens', settings.width]);
+  const pastOf = past === undefined ? () => null : pastInputs(g, settings, past);
+  for (let layer = from; layer < to; layer++) {
     const prefix = architecture.blockPrefix(layer);
+    const [keys, values] = cacheNames(layer);
     const ports = {
       param: (name: string) => params(prefix + name),
       tap: tapAt(layer),
       wantsPattern: wanted.has(`pattern.${layer}`),
-      past: null,
-      keep: null,
+      past: pastOf(layer),
+      keep: !keeps
+        ? null
+        : ({ key, value }: KeyValue): void => {
+            kept.push(g.named(keys.present, key), g.named(values.present, value));
+          },
     };
     hidden = g.within(`blocks.${layer}`, () =>
       architecture.block(g, frame, ports, settings, layer, hidden),
@@ -80,17 +122,31 @@ export function composeModel(
         outputs.set('logits', headOf(g, architecture, settings, params, norm));
     });
   }
-  return checked(
-    prune(
-      g.finish(
-        sites.map((site) => {
-          const value = outputs.get(siteKey(site));
-          invariant(value !== undefined, `${architecture.family} taps no ${siteKey(site)}`);
-          return g.named(siteKey(site), value);
-        }),
-      ),
-    ),
-  );
+  const tapped = sites.map((site) => {
+    const value = outputs.get(siteKey(site));
+    invariant(value !== undefined, `${architecture.family} taps no ${siteKey(site)}`);
+    return g.named(siteKey(site), value);
+  });
+  const carried = blocks === undefined || from === to ? [] : [g.named('stream.next', hidden)];
+  return checked(prune(g.finish([...tapped, ...kept, ...carried])));
+}
+
+/** Keys and values of earlier tokens by block, as inputs made when a block asks. */
+function pastInputs(
+  g: Builder,
+  settings: Settings,
+  past: 'own' | 'shared',
+): (layer: number) => KeyValue {
+  const parents = past === 'shared' ? g.input('parents', 'int64', ['batch']) : undefined;
+  const texts = past === 'shared' ? 'parents' : 'batch';
+  return (layer) => {
+    const [key, value] = cacheNames(layer).map((names) => {
+      const shape = [texts, settings.keyHeads, 'past', settings.headDim];
+      const given = g.input(names.past, 'float32', shape);
+      return parents === undefined ? given : g.gather(given, parents);
+    });
+    return { key, value };
+  };
 }
 
 /** The head on rows that the final norm has passed. Shape: `[rows, d] → [rows, vocabulary]`. */

@@ -9,7 +9,8 @@
 
 import { invariant } from '../base/invariant.ts';
 import type { Binding } from '../../models/bindings.ts';
-import { cacheNames, composeDecoder } from '../../models/composeDecoder.ts';
+import { cacheNames } from '../../models/compose.ts';
+import { composeDecoder } from '../../models/composeDecoder.ts';
 import type { Model } from '../../models/model.ts';
 import { turnsAnew } from '../../models/rotary.ts';
 import { openSession, type Fetch } from './session.ts';
