@@ -13,7 +13,7 @@ import { Builder } from '../dist/src/graph/builder.js';
 import { siteKey } from '../dist/src/graph/sites.js';
 import { planExtraction, rowShape } from '../dist/src/record/plan.js';
 import { identityOf } from '../dist/src/record/resume.js';
-import { runBatch } from '../dist/src/record/runBatch.js';
+import { runPass } from '../dist/src/record/runPass.js';
 import { openRunWriter } from '../dist/src/record/store.js';
 import { openSession } from '../dist/src/runtime/session.js';
 import { operationsPerToken } from './models.mjs';
@@ -65,7 +65,7 @@ await withFolder(async (folder) => {
   console.log(
     JSON.stringify({
       tokens: plan.tokens,
-      batches: plan.batches.length,
+      batches: plan.passes.length,
       opening: opening.cpu,
       cpu,
       wall: passes.map((each) => each.wall),
@@ -85,7 +85,7 @@ function filesOf() {
 }
 
 async function pass(writer) {
-  for (const [i] of plan.batches.entries()) await runBatch(plan, task, i, session, writer);
+  for (const pass of plan.passes) await runPass(plan, task, pass, session, writer);
 }
 
 async function productSession() {

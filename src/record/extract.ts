@@ -35,7 +35,8 @@ import {
 } from './plan.ts';
 
 import { identityOf, requireSamePlan, tasksLeft } from './resume.ts';
-import { runBatch } from './runBatch.ts';
+import { runPass } from './runPass.ts';
+import { tokensOf } from './segments.ts';
 import {
   clearLeftovers,
   openRunWriter,
@@ -182,13 +183,12 @@ async function runTask(
   let tokens = 0;
   try {
     progress.begin(record.name, plan.tokens, 'tokens');
-    for (const [i, { prompts }] of plan.batches.entries()) {
-      const inBatch = prompts.reduce((sum, p) => sum + plan.prepared[p].ids.length, 0);
-      tokens += inBatch;
+    for (const [i, pass] of plan.passes.entries()) {
+      tokens += tokensOf(pass);
       if (i < writer.done) continue;
       if (shouldStop()) throw endedEarly(writer, i, plan, run.folder);
-      await runBatch(plan, task, i, session, writer);
-      writer.commit(i + 1, i + 1 === plan.batches.length);
+      await runPass(plan, task, pass, session, writer);
+      writer.commit(i + 1, i + 1 === plan.passes.length);
       progress.update(tokens);
     }
   } catch (error) {
@@ -205,7 +205,7 @@ function endedEarly(writer: CheckpointWriter, done: number, plan: Plan, out: str
   writer.commit(done, true);
   return new UserError(
     'ENDED_EARLY',
-    `stopped after ${done} of ${plural(plan.batches.length, 'batch', 'batches')}; everything so far is kept`,
+    `stopped after ${done} of ${plural(plan.passes.length, 'batch', 'batches')}; everything so far is kept`,
     {
       where: out,
       fix: 'Run the same command again to go on.',
@@ -257,7 +257,7 @@ function manifestOf(
       kind: 'whole',
       sha256: planHash(plan),
       batch_tokens: request.batchTokens,
-      batches: plan.batches.length,
+      batches: plan.passes.length,
       threads: request.threads,
       ...elsewhere(request),
     },

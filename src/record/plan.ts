@@ -21,7 +21,6 @@ import { readPrompts, type PromptSet } from '../text/prompts.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { predictPeakBytes } from '../runtime/budget.ts';
 import type { DeviceName } from '../base/choices.ts';
-import { planBatches, type Batch } from './batches.ts';
 import {
   describeDerivation,
   identityOfWeights,
@@ -29,7 +28,9 @@ import {
   Sources,
   type SourceRequest,
 } from './weightSources.ts';
+import { plainPasses, type Pass } from './segments.ts';
 import { versions } from './versions.ts';
+import { wantedRows } from './wantedRows.ts';
 
 /** What `extract` is asked for. */
 export interface ExtractRequest {
@@ -64,7 +65,8 @@ export interface Plan {
   readonly prepared: readonly Prepared[];
   readonly tokenizer: Tokenizer | null;
   readonly positions: readonly PlannedPosition[];
-  readonly batches: readonly Batch[];
+  /** In the order in which they run. */
+  readonly passes: readonly Pass[];
   /** Longest prompt, and sum over prompts, in tokens. */
   readonly longest: number;
   readonly tokens: number;
@@ -114,7 +116,7 @@ export async function planExtraction(request: ExtractRequest): Promise<Plan> {
     prepared,
     tokenizer,
     positions: selectors.map((selector, i) => planPosition(selector, i, prepared)),
-    batches: planBatches(lengths, request.batchTokens),
+    passes: plainPasses(lengths, request.batchTokens),
     longest: Math.max(...lengths),
     tokens: lengths.reduce((sum, length) => sum + length, 0),
   };
@@ -269,15 +271,9 @@ export function storedBytes(plan: Plan, { model, sites }: PlannedCheckpoint): nu
 
 /** Bytes of memory at the peak, over all checkpoints. */
 export function peakBytes(plan: Plan): number {
-  const rowsIn = ({ prompts }: Batch): number =>
-    prompts.reduce(
-      (sum, p) =>
-        sum + plan.prepared[p].positions.reduce((s, { indices }) => s + (indices?.length ?? 0), 0),
-      0,
-    );
-  const rows = Math.max(...plan.batches.map(rowsIn));
+  const rows = Math.max(...plan.passes.map((pass) => wantedRows(plan, pass).rows.length));
   const batchTokens = Math.max(
-    ...plan.batches.map(({ prompts, length }) => prompts.length * length),
+    ...plan.passes.map(({ segments, length }) => segments.length * length),
   );
   return Math.max(
     ...plan.checkpoints.map((checkpoint) => {
@@ -324,14 +320,14 @@ function heldParameters({ model, sites, record }: PlannedCheckpoint): number {
 
 /** The plan in a few lines of words, for `--dry-run` and logs. */
 export function describePlan(plan: Plan): string[] {
-  const { checkpoints, batches, prepared, tokens, longest } = plan;
+  const { checkpoints, passes, prepared, tokens, longest } = plan;
   const disk = checkpoints.reduce((sum, checkpoint) => sum + storedBytes(plan, checkpoint), 0);
   return [
     ...checkpoints.map(
       ({ record, sites, model }) =>
         `${record.name}: ${record.family}, ${plural(record.n_layers, 'block')}, d ${record.d_model}, ${record.dtype}${record.twin_seed === null ? '' : ', random weights'}${describeDerivation(record.derivation)}, ${plural(sites.length, 'site')} (${sites.map(siteKey).join(', ')}) from ${resolve(model.folder)}`,
     ),
-    `${plural(prepared.length, 'prompt')}, ${plural(tokens, 'token')}, longest ${longest}, in ${plural(batches.length, 'batch', 'batches')} a checkpoint`,
+    `${plural(prepared.length, 'prompt')}, ${plural(tokens, 'token')}, longest ${longest}, in ${plural(passes.length, 'batch', 'batches')} a checkpoint`,
     `about ${formatBytes(peakBytes(plan))} of memory, ${formatBytes(disk)} on disk`,
   ];
 }

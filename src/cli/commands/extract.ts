@@ -134,7 +134,7 @@ function dryRunDocument(plan: Plan): object {
     prompts: plan.prepared.length,
     tokens: plan.tokens,
     longest: plan.longest,
-    batches: plan.batches.length,
+    batches: plan.passes.length,
     predicted_peak_bytes: peakBytes(plan),
     positions: selectionOf(plan),
   };

