@@ -4,7 +4,7 @@
  * A run folder is what `extract` leaves and everything else reads:
  *
  *     manifest.json                           this page; written last, so its presence means "complete"
- *     prompts.jsonl                           the prompt set, byte for byte as it was given
+ *     prompts.jsonl                           the prompt set, byte for byte as it was given; CSV and text as JSONL
  *     rows.jsonl                              one `RowRecord` a line, positions in manifest order
  *     activations/CHECKPOINT/SITE.safetensors one float32 or bfloat16 tensor [rows, d] for each position
  *     probes/                                 fitted probes and bases, as safetensors
@@ -90,6 +90,7 @@ export interface AdapterRecord {
 }
 
 export interface PromptsRecord {
+  /** Of the file that was given. */
   readonly sha256: string;
   readonly count: number;
   /** The forced reply, or the column that holds it as `column:NAME`; null without one. */
@@ -98,6 +99,13 @@ export interface PromptsRecord {
   readonly longest: number | null;
   readonly tokens: number | null;
   readonly token_limit: number | null;
+  /** Only where the file was no JSONL: what it was, and the hash of the prompts.jsonl that was made of it. */
+  readonly converted?: ConvertedPrompts | undefined;
+}
+
+export interface ConvertedPrompts {
+  readonly from: 'csv' | 'text';
+  readonly sha256: string;
 }
 
 export interface TokenizerRecord {

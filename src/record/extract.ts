@@ -34,6 +34,7 @@ import {
   type PlannedCheckpoint,
 } from './plan.ts';
 
+import { conversionOf } from './manifest.ts';
 import { identityOf, requireSamePlan, tasksLeft } from './resume.ts';
 import { runPass } from './runPass.ts';
 import { tokensOf } from './segments.ts';
@@ -98,7 +99,7 @@ export async function extract(plan: Plan, options: ExtractOptions): Promise<Extr
       (c) => c.name,
     );
     const manifest = await writer.finish(
-      plan.set.path,
+      plan.set,
       rowLines(plan),
       (files) => manifestOf(plan, tasks, { earlier, files, words }),
       [...new Set(names)],
@@ -245,6 +246,7 @@ function manifestOf(
       longest: plan.longest,
       tokens: plan.tokens,
       token_limit: request.tokenLimit ?? null,
+      ...conversionOf(set),
     },
     tokenizer:
       tokenizer === null

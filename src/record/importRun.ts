@@ -20,7 +20,7 @@ import {
 import { sha256OfBytes } from '../files/atomic.ts';
 import { parseSite } from '../graph/sites.ts';
 import { readPrompts, type Prompt, type PromptSet } from '../text/prompts.ts';
-import type { RunIdentity } from './manifest.ts';
+import { conversionOf, type RunIdentity } from './manifest.ts';
 import { requireSamePlan } from './resume.ts';
 import {
   openSources,
@@ -80,7 +80,7 @@ export async function importRun(request: ImportRequest): Promise<Manifest> {
     }
     const names = [...(earlier?.checkpoints ?? []).map(({ name }) => name), request.checkpoint];
     return await writer.finish(
-      request.rows,
+      set,
       rowLines(request.position, set.prompts, tokens),
       (files) => manifestOf(request, sources, set, tokens, earlier, files),
       names,
@@ -254,6 +254,7 @@ function manifestOf(
       longest: areKnown ? lengths.reduce((most, length) => Math.max(most, length), 0) : null,
       tokens: areKnown ? lengths.reduce((sum, length) => sum + length, 0) : null,
       token_limit: null,
+      ...conversionOf(set),
     },
     tokenizer: null,
     sites: [...new Set([...(earlier?.sites ?? []), ...sites])],

@@ -9,7 +9,14 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { isJsonObject, parseJson } from '../base/json.ts';
-import { manifestSchema, type Manifest, type RowRecord } from '../contract/manifest.ts';
+import {
+  manifestSchema,
+  type Manifest,
+  type PromptsRecord,
+  type RowRecord,
+} from '../contract/manifest.ts';
+import { sha256OfBytes } from '../files/atomic.ts';
+import { promptLines, type PromptSet } from '../text/prompts.ts';
 
 /** What a run in the making is: the plan's core and what each checkpoint still has to give. */
 export interface RunIdentity {
@@ -61,6 +68,7 @@ const manifestShape = z.strictObject({
     longest: count.nullable(),
     tokens: count.nullable(),
     token_limit: count.nullable(),
+    converted: z.strictObject({ from: z.enum(['csv', 'text']), sha256: hash }).optional(),
   }),
   tokenizer: z.strictObject({ sha256: hash, chat_template_sha256: hash.nullable() }).nullable(),
   sites: z.array(site),
@@ -147,6 +155,12 @@ function parsed<T>(shape: z.ZodType<T>, value: unknown, where: string): T {
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   throw invalid(`${issue.path.join('.')}: ${issue.message.toLowerCase()}`, where);
+}
+
+/** What the manifest says of a prompt set that was no JSONL. */
+export function conversionOf(set: PromptSet): Pick<PromptsRecord, 'converted'> {
+  if (set.format === 'jsonl') return {};
+  return { converted: { from: set.format, sha256: sha256OfBytes([...promptLines(set)].join('')) } };
 }
 
 /** A run folder that contradicts itself. */

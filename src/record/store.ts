@@ -18,6 +18,7 @@ import type { Manifest } from '../contract/manifest.ts';
 import { explainFileError, sha256OfFile, syncFolder, writeFileAtomic } from '../files/atomic.ts';
 import { takeLock } from '../files/lock.ts';
 import { layoutSafetensors, type SafetensorsLayout } from '../files/safetensors.ts';
+import { promptLines, type PromptSet } from '../text/prompts.ts';
 import { parseIdentity, parseManifest, type RunIdentity } from './manifest.ts';
 
 /** One activation file: a tensor `[rows, ...shape]` for each position. */
@@ -159,22 +160,14 @@ export class RunWriter {
 
   /** Puts prompts, rows and manifest in place, the manifest last, and clears what was only for growing. */
   async finish(
-    prompts: string,
+    prompts: PromptSet,
     rows: Iterable<string>,
     manifest: (files: FileHashes) => Manifest,
     checkpoints: readonly string[],
   ): Promise<Manifest> {
     const growing = join(this.folder, partial);
     const complete = manifest(await this.#hashes(checkpoints));
-    await copyFile(prompts, join(growing, 'prompts.jsonl')).catch((error: unknown) => {
-      throw explainFileError(error, prompts, 'PROMPTS_INVALID');
-    });
-    if ((await sha256OfFile(join(growing, 'prompts.jsonl'))) !== complete.prompts.sha256) {
-      throw new UserError('PROMPTS_INVALID', 'the prompt set changed while the run was made', {
-        where: prompts,
-        fix: 'Put back the prompts that the run began with and give the same command again.',
-      });
-    }
+    await keepPrompts(prompts, join(growing, 'prompts.jsonl'));
     await writeFileAtomic(join(growing, 'rows.jsonl'), rows);
     await writeFileAtomic(join(growing, 'manifest.json'), `${JSON.stringify(complete, null, 1)}\n`);
     for (const name of ['prompts.jsonl', 'rows.jsonl', 'manifest.json']) {
@@ -204,6 +197,24 @@ export class RunWriter {
     }
     return all;
   }
+}
+
+/** The prompts as they were given, or what was made of them; never of a file that has changed since it was read. */
+async function keepPrompts(set: PromptSet, path: string): Promise<void> {
+  const { format, path: source, sha256 } = set;
+  if (format === 'jsonl') {
+    await copyFile(source, path).catch((error: unknown) => {
+      throw explainFileError(error, source, 'PROMPTS_INVALID');
+    });
+  } else {
+    await writeFileAtomic(path, promptLines(set));
+  }
+  const held = format === 'jsonl' ? path : source;
+  if ((await sha256OfFile(held, 'PROMPTS_INVALID')) === sha256) return;
+  throw new UserError('PROMPTS_INVALID', 'the prompt set changed while the run was made', {
+    where: source,
+    fix: 'Put back the prompts that the run began with and give the same command again.',
+  });
 }
 
 /** Checkpoint → site → SHA-256 of its file. */

@@ -1,7 +1,8 @@
 /**
- * What is asked of the models? A prompt set is a JSONL file, one prompt a line.
+ * What is asked of the models? A prompt set is a file of records, one for each prompt: JSONL, or CSV and
+ * plain text that are read as if they were.
  *
- * Each line is an object with a unique `id`, which joins everything later (activations, labels,
+ * Each record is an object with a unique `id`, which joins everything later (activations, labels,
  * scores), exactly one body, and any further keys as columns:
  *
  *     text       a text, to be cut with the model's own special tokens around it
@@ -14,7 +15,7 @@
 import { UserError } from '../base/errors.ts';
 import { isJsonObject } from '../base/json.ts';
 import { sha256OfFile } from '../files/atomic.ts';
-import { readJsonl } from '../files/jsonl.ts';
+import { formatOf, type PromptFormat, readRecords } from './promptFile.ts';
 import type { Message } from './tokenizer.ts';
 
 export type PromptBody =
@@ -36,6 +37,7 @@ export interface Prompt {
 
 export interface PromptSet {
   readonly path: string;
+  readonly format: PromptFormat;
   /** SHA-256 of the file's bytes. */
   readonly sha256: string;
   /** In the order of the file. */
@@ -56,20 +58,10 @@ export async function readPrompts(
   path: string,
   { bodies = 'required' }: PromptOptions = {},
 ): Promise<PromptSet> {
-  const other = /\.(csv|tsv|txt|json|parquet)$/i.exec(path);
-  if (other !== null) {
-    throw new UserError(
-      'PROMPTS_INVALID',
-      `"${other[0]}" is not a form in which prompts are read`,
-      {
-        where: path,
-        fix: 'Write JSONL, one object a line: {"id": "a1", "text": "…"}.',
-      },
-    );
-  }
+  const format = formatOf(path);
   const prompts: Prompt[] = [];
   const lineOf = new Map<string, number>();
-  for await (const { line, value } of readJsonl(path)) {
+  for await (const { line, value } of readRecords(path, format)) {
     const at: Place = { path, line };
     const prompt = promptOf(value, prompts.length, at, bodies === 'required');
     const earlier = lineOf.get(prompt.id);
@@ -84,12 +76,26 @@ export async function readPrompts(
     prompts.push(prompt);
   }
   if (prompts.length === 0) {
+    const line = { jsonl: '{"id": "a1", "text": "…"}', csv: 'a1,…', text: 'a prompt' }[format];
     throw new UserError('PROMPTS_INVALID', 'the prompt set is empty', {
       where: path,
-      fix: 'Write at least one line: {"id": "a1", "text": "…"}.',
+      fix: `Write at least one line: ${line}.`,
     });
   }
-  return { path, sha256: await sha256OfFile(path, 'PROMPTS_INVALID'), prompts };
+  return { path, format, sha256: await sha256OfFile(path, 'PROMPTS_INVALID'), prompts };
+}
+
+/** The lines of JSONL that say what a set says: id, body, columns; in its order, each with its line feed. */
+export function* promptLines({ prompts }: PromptSet): Generator<string, void, undefined> {
+  for (const { id, body, columns } of prompts) {
+    yield `${JSON.stringify({ id, ...bodyField(body), ...columns })}\n`;
+  }
+}
+
+function bodyField(body: PromptBody): object {
+  if (body.kind === 'text') return { text: body.text };
+  if (body.kind === 'ids') return { ids: body.ids };
+  return body.kind === 'messages' ? { messages: body.messages } : {};
 }
 
 interface Place {

@@ -116,7 +116,10 @@ describe('readPrompts', () => {
   it('refuses an empty set and a form that it does not read', async () => {
     expect(await refusal(async () => await read('\n\n'))).toContain('the prompt set is empty');
     expect(await refusal(async () => await read('id,text\n', 'prompts.csv'))).toContain(
-      'PROMPTS_INVALID: ".csv" is not a form in which prompts are read',
+      'Write at least one line: a1,….',
+    );
+    expect(await refusal(async () => await read('[]', 'prompts.json'))).toMatch(
+      /^PROMPTS_INVALID: "\.json" is not a form in which prompts are read — .*orient="records", lines=True\)\. Read are \.jsonl, \.csv and \.txt\.\)$/,
     );
   });
 

@@ -68,7 +68,7 @@ export function promptSet(...prompts: readonly Partial<Prompt>[]): PromptSet {
   const whole = prompts.map((prompt, index) =>
     Object.assign({ id: `p${index}`, index, line: index + 1, body, columns: {} }, prompt),
   );
-  return { path: 'prompts.jsonl', sha256: '', prompts: whole };
+  return { path: 'prompts.jsonl', format: 'jsonl', sha256: '', prompts: whole };
 }
 
 /** Code, text and mend of the error that `act` ends with. */

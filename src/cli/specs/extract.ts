@@ -20,7 +20,7 @@ import {
 } from '../args.ts';
 
 export interface ExtractArgs extends CheckpointArgs {
-  /** Path of a JSONL file. */
+  /** Path of a prompt set. */
   readonly prompts: string;
   /** A selection for `selectSites`. */
   readonly sites: string;
@@ -67,7 +67,7 @@ export const extractSpec: CommandSpec<ExtractArgs> = {
     option('--scale <list>', 'share of the adapters’ change to make, e.g. 0,.5,1', numbers),
     option('--between <a..b>', 'points on the way between two checkpoints of this run', pair),
     option('--at <list>', 'which points, e.g. 0,.25,.5,1', numbers),
-    option('--prompts <file>', 'prompt set, one JSON record a line').makeOptionMandatory(),
+    option('--prompts <file>', 'prompt set: .jsonl, .csv or .txt').makeOptionMandatory(),
     option(
       '--sites <list>',
       'where to read, e.g. resid_post.0-11,final_norm',

@@ -44,7 +44,7 @@ export const generateSpec: CommandSpec<GenerateArgs> = {
   summary: 'write what a checkpoint answers to prompts',
   operands: [{ key: 'model', syntax: '[model]', about: 'a checkpoint folder' }],
   options: [
-    option('--prompts <file>', 'prompt set, one JSON record a line').makeOptionMandatory(),
+    option('--prompts <file>', 'prompt set: .jsonl, .csv or .txt').makeOptionMandatory(),
     option(
       '--out <file>',
       'JSON lines: id, text, ids, finish; an unfinished file is continued',

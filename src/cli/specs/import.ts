@@ -27,7 +27,7 @@ export const importSpec: CommandSpec<ImportArgs> = {
     ).makeOptionMandatory(),
     option(
       '--rows <file>',
-      'JSONL in row order: an id, labels and groups on each line',
+      'JSONL or CSV in row order: an id, labels and groups for each row',
     ).makeOptionMandatory(),
     option('--out <run>', 'run folder').makeOptionMandatory(),
     option('--site <site>', 'the site of the one matrix given, e.g. resid_post.3'),
