@@ -7,9 +7,10 @@
 
 import { invariant } from '../src/base/invariant.ts';
 import { symmetricEigen } from '../src/math/decompose.ts';
+import { rowProducts } from '../src/math/products.ts';
 import { takeRows } from '../src/math/rows.ts';
 import type { Rows } from '../src/math/rows.ts';
-import { axpy, dot, rowGram } from '../src/math/vectors.ts';
+import { dot, rowGram, timesTransposed } from '../src/math/vectors.ts';
 
 export interface AffineShift {
   /** Share of the held-out variation about the training mean that the map explains; below 0 it is worse than the mean. */
@@ -56,7 +57,8 @@ export function affineShift(
     for (const inner of names.filter((name) => name !== fold)) {
       const fit = fitOn(grams, without(fold, inner));
       for (const row of inside(inner)) {
-        ridgeGrid.forEach((ridge, r) => (validation[r] += fit(row, ridge).error));
+        const { error } = fit(row);
+        ridgeGrid.forEach((ridge, r) => (validation[r] += error(ridge)));
       }
     }
     const ridge = ridgeGrid[validation.indexOf(Math.min(...validation))];
@@ -64,9 +66,9 @@ export function affineShift(
     const fit = fitOn(grams, without(fold));
     rows.forEach((row, i) => {
       if (folds[row] !== fold) return;
-      const { error, total } = fit(i, ridge);
+      const { error, total } = fit(i);
       const isTriggered = i >= untriggered.length;
-      errors[isTriggered ? 't' : 'u'] += error;
+      errors[isTriggered ? 't' : 'u'] += error(ridge);
       errors[isTriggered ? 'tTotal' : 'uTotal'] += total;
     });
   }
@@ -84,8 +86,11 @@ interface Grams {
   readonly n: number;
 }
 
-/** Squared error of one row's prediction, and of the training mean as a prediction. */
-type Fit = (row: number, ridge: number) => { readonly error: number; readonly total: number };
+/** Squared error of one row's prediction with a ridge, and of the training mean as a prediction. */
+type Fit = (row: number) => {
+  readonly error: (ridge: number) => number;
+  readonly total: number;
+};
 
 function fitOn({ h, delta, n }: Grams, train: readonly number[]): Fit {
   const m = train.length;
@@ -101,26 +106,32 @@ function fitOn({ h, delta, n }: Grams, train: readonly number[]): Fit {
   }
   const { values, vectors } = symmetricEigen(square, m);
   const mean = values.reduce((sum, value) => sum + value, 0) / m;
-  return (row, ridge) => {
-    // Weights of the training rows in this row's prediction: V (λ + ridge)⁻¹ Vᵀ k.
-    const near = Float64Array.from(train, (i) => k(row, i));
-    const weights = new Float64Array(m);
-    for (let e = 0; e < m; e++) {
-      const axis = vectors.subarray(e * m, (e + 1) * m);
-      axpy(dot(axis, near) / (Math.max(0, values[e]) + ridge * mean), axis, weights);
-    }
+  const axes = { n: m, d: m, data: vectors };
+  // Along the axes a ridge is a factor for each, and all else is the same for every ridge.
+  const along = timesTransposed(axes, { n: m, d: m, data: targets });
+  const quadratic = timesTransposed(axes, along).data;
+  const onAxes = (v: Float64Array): Float64Array => rowProducts({ n: 1, d: m, data: v }, axes);
+  return (row) => {
+    const near = onAxes(Float64Array.from(train, (i) => k(row, i)));
+    const shifts = onAxes(Float64Array.from(train, (i) => g(row, i)));
     const total = g(row, row);
-    const cross = train.reduce((sum, i, at) => sum + weights[at] * g(row, i), 0);
-    return { total, error: Math.max(0, total - 2 * cross + quadratic(targets, weights)) };
+    const error = (ridge: number): number => {
+      // Weights of the training rows in this row's prediction: V (λ + ridge)⁻¹ Vᵀ k.
+      const weights = near.map((share, e) => share / (Math.max(0, values[e]) + ridge * mean));
+      const squared = form(quadratic, weights);
+      return Math.max(0, total - 2 * dot(weights, shifts) + squared);
+    };
+    return { total, error };
   };
 }
 
-function quadratic(square: Float64Array, v: Float64Array): number {
+/** vᵀAv. */
+function form(square: ArrayLike<number>, v: Float64Array): number {
   const m = v.length;
   let sum = 0;
-  for (let i = 0; i < m; i++) {
+  for (let i = 0, at = 0; i < m; i++) {
     let row = 0;
-    for (let j = 0; j < m; j++) row += square[i * m + j] * v[j];
+    for (let j = 0; j < m; j++, at++) row += square[at] * v[j];
     sum += v[i] * row;
   }
   return sum;
