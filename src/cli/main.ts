@@ -21,6 +21,7 @@ import { geometrySpec } from './specs/geometry.ts';
 import { inspectSpec } from './specs/inspect.ts';
 import { paritySpec } from './specs/parity.ts';
 import { probeSpec } from './specs/probe.ts';
+import { promptsSpec } from './specs/prompts.ts';
 import { runsSpec } from './specs/runs.ts';
 import { transferSpec } from './specs/transfer.ts';
 import { shiftSpec } from './specs/shift.ts';
@@ -33,6 +34,7 @@ const commands: readonly Entry[] = [
   command(inspectSpec, async () => (await import('./commands/inspect.ts')).run),
   command(doctorSpec, async () => (await import('./commands/doctor.ts')).run),
   command(paritySpec, async () => (await import('./commands/parity.ts')).run),
+  command(promptsSpec, async () => (await import('./commands/prompts.ts')).run),
   command(extractSpec, async () => (await import('./commands/extract.ts')).run),
   command(generateSpec, async () => (await import('./commands/generate.ts')).run),
   command(probeSpec, async () => (await import('./commands/probe.ts')).run),

@@ -23,6 +23,7 @@ import { importSpec } from '../../src/cli/specs/import.ts';
 import { inspectSpec } from '../../src/cli/specs/inspect.ts';
 import { paritySpec } from '../../src/cli/specs/parity.ts';
 import { probeSpec } from '../../src/cli/specs/probe.ts';
+import { promptsSpec } from '../../src/cli/specs/prompts.ts';
 import { runsSpec } from '../../src/cli/specs/runs.ts';
 import { detectSpec } from '../../src/cli/specs/detect.ts';
 import { transferSpec } from '../../src/cli/specs/transfer.ts';
@@ -40,6 +41,7 @@ export const specs: readonly AnySpec[] = [
   inspectSpec,
   doctorSpec,
   paritySpec,
+  promptsSpec,
   extractSpec,
   generateSpec,
   probeSpec,
