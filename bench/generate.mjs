@@ -18,7 +18,7 @@ const [maxTokens, threads, share] = [20, 2, 10];
 const folder = join(root, 'models', 'organism');
 
 const full = await planAnswers({
-  model: join(folder, 'planb'),
+  model: { folder: join(folder, 'planb') },
   prompts: join(folder, 'prompts.jsonl'),
   maxTokens,
   sampling: { temperature: 0, topP: 1 },
@@ -37,7 +37,7 @@ async function cached() {
     const said = readFileSync(out, 'utf8')
       .trimEnd()
       .split('\n')
-      .map((line) => JSON.parse(line).ids);
+      .map((line) => JSON.parse(line).reply_ids);
     return { wall, cpu, answers: said.length, said };
   });
 }

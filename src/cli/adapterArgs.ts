@@ -3,10 +3,11 @@
  * the run they make.
  */
 
+import type { Option } from 'commander';
 import { nearest, UserError } from '../base/errors.ts';
 import type { CheckpointRequest } from '../record/plan.ts';
 import type { AdapterRequest, SourceRequest } from '../record/weightSources.ts';
-import { checkpointName, type NamedModel, type Pair } from './args.ts';
+import { checkpointName, option, pair, repeatable, type NamedModel, type Pair } from './args.ts';
 
 /** Adapters one on the other, and what they lie on. */
 export interface AdapterStack {
@@ -72,6 +73,20 @@ export interface CheckpointArgs {
   readonly scale?: readonly number[];
   readonly between?: Pair;
   readonly at?: readonly number[];
+}
+
+/** `--adapter`, `--scale`, `--between` and `--at`, for every command that runs such checkpoints. */
+export function adapterOptions(): Option[] {
+  return [
+    repeatable(
+      '--adapter <name=base+path>',
+      'NAME=BASE+PATH[+PATH…]: PEFT adapters, one on the other, on a folder or a named checkpoint; PATH@.5 makes half of a change',
+      adapterStack,
+    ),
+    option('--scale <list>', 'share of the adapters’ change to make, e.g. 0,.5,1', numbers),
+    option('--between <a..b>', 'points on the way between two checkpoints of this run', pair),
+    option('--at <list>', 'which points, e.g. 0,.25,.5,1', numbers),
+  ];
 }
 
 /** @throws {UserError} `USAGE` for options that need each other and stand alone. */

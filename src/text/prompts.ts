@@ -147,7 +147,7 @@ function textOf(id: string, body: unknown, at: Place): string {
 }
 
 function idsOf(id: string, body: unknown, at: Place): readonly number[] {
-  if (Array.isArray(body) && body.length > 0 && body.every(isTokenId)) return body;
+  if (isTokenIds(body)) return body;
   const items: readonly unknown[] = Array.isArray(body) ? body : [];
   const wrong = items.findIndex((item) => !isTokenId(item));
   const what = wrong < 0 ? `is ${show(body)}` : `holds ${show(items[wrong])} at ${wrong}`;
@@ -185,6 +185,11 @@ function messagesOf(id: string, body: unknown, at: Place): readonly Message[] {
     }
     return { role, content };
   });
+}
+
+/** True for a list of token ids, at least one. */
+export function isTokenIds(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.length > 0 && value.every(isTokenId);
 }
 
 function isTokenId(item: unknown): item is number {

@@ -165,7 +165,7 @@ function readings<Args extends object>(
 describe('generateSpec', () => {
   it('fills in what was not said', async () => {
     expect(await read(generateSpec, './stage2 --prompts p.jsonl --out a.jsonl')).toEqual({
-      model: './stage2',
+      models: [{ name: 'stage2', model: './stage2' }],
       prompts: 'p.jsonl',
       out: 'a.jsonl',
       maxTokens: 64,
@@ -180,6 +180,7 @@ describe('generateSpec', () => {
       '--prefill a --decode b --prompts p --out o --max-tokens 20 --temperature .7 --top-p .9 --seed 3 ' +
       '--stop x --stop y --batch-tokens 64 --threads 2 --memory-budget 4GB --ignore-config-key k';
     expect(await read(generateSpec, line)).toEqual({
+      models: [],
       prefill: 'a',
       decode: 'b',
       prompts: 'p',
@@ -199,8 +200,11 @@ describe('generateSpec', () => {
   it.each([
     ['--prefill a', 'a splice needs a model that reads and one that writes'],
     ['m --decode b', 'a splice needs a model that reads and one that writes'],
-    ['', 'no model is named'],
-    ['m --prefill a --decode b', 'too many models'],
+    ['', 'no checkpoint is named'],
+    ['--prefill a --decode b --scale .5', 'no checkpoint is named'],
+    ['m --scale .5', '--scale is for adapters, and there is none'],
+    ['m --between a..b', '--between needs --at'],
+    ['a/x b/x', 'two checkpoints are called "x"'],
     ['m --top-p .5', '--top-p does nothing where the likeliest token is taken'],
     ['m --top-p 1.5 --temperature 1', '"1.5" is not a share above 0, at most 1'],
     ['m --temperature -1', '"-1" is not a number above 0'],

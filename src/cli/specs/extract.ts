@@ -5,7 +5,7 @@ import type { Convention } from '../../../models/siteNames.ts';
 import { UserError } from '../../base/errors.ts';
 import { parseBytes } from '../../base/units.ts';
 import type { DeviceName } from '../../base/choices.ts';
-import { adapterStack, type CheckpointArgs, checkCheckpointArgs, numbers } from '../adapterArgs.ts';
+import { adapterOptions, type CheckpointArgs, checkCheckpointArgs } from '../adapterArgs.ts';
 import {
   type CommandSpec,
   deviceOption,
@@ -14,7 +14,6 @@ import {
   namedModel,
   namesOption,
   option,
-  pair,
   repeatable,
   whole,
 } from '../args.ts';
@@ -59,14 +58,7 @@ export const extractSpec: CommandSpec<ExtractArgs> = {
     },
   ],
   options: [
-    repeatable(
-      '--adapter <name=base+path>',
-      'NAME=BASE+PATH[+PATH…]: PEFT adapters, one on the other, on a folder or a named checkpoint; PATH@.5 makes half of a change',
-      adapterStack,
-    ),
-    option('--scale <list>', 'share of the adapters’ change to make, e.g. 0,.5,1', numbers),
-    option('--between <a..b>', 'points on the way between two checkpoints of this run', pair),
-    option('--at <list>', 'which points, e.g. 0,.25,.5,1', numbers),
+    ...adapterOptions(),
     option('--prompts <file>', 'prompt set: .jsonl, .csv or .txt').makeOptionMandatory(),
     option(
       '--sites <list>',
