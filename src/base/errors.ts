@@ -74,6 +74,14 @@ export function isErrno(error: unknown, code: string): error is NodeJS.ErrnoExce
   return error instanceof Error && (error as NodeJS.ErrnoException).code === code;
 }
 
+/**
+ * True where a file could not grow: the disk is full, or a quota or the limit that the shell sets on the
+ * size of files was met.
+ */
+export function isDiskFull(error: unknown): error is NodeJS.ErrnoException {
+  return ['ENOSPC', 'EDQUOT', 'EFBIG'].some((code) => isErrno(error, code));
+}
+
 /** The candidate nearest to `word` by edit distance, if any is near enough to be a slip of the finger. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;

