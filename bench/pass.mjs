@@ -85,7 +85,7 @@ function filesOf() {
 }
 
 async function pass(writer) {
-  for (const pass of plan.passes) await runPass(plan, task, pass, session, writer);
+  for (const i of plan.passes.keys()) await runPass(plan, task, i, { session, caches: null, writer });
 }
 
 async function productSession() {

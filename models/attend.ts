@@ -54,7 +54,8 @@ export function attend(
       mask: window === null ? undefined : windowMask(g, frame, ports.past, window),
       past: ports.past ?? undefined,
       wantsPattern: ports.wantsPattern,
-      wantsPresent: ports.keep !== null,
+      // onnxruntime reads a past only where it may write past and present together.
+      wantsPresent: ports.keep !== null || ports.past !== null,
     },
   );
   if (present !== undefined) ports.keep?.(present);

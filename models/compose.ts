@@ -90,7 +90,7 @@ export function composeModel(
       return flowing;
     };
 
-  const { from, to } = blocks ?? { from: 0, to: blocksNeeded(sites, settings.layers) };
+  const { from, to } = blocks ?? blocksNeeded(sites, settings.layers);
   let hidden =
     from === 0
       ? g.within('embed', () => architecture.embed(g, frame, params, settings))
@@ -163,9 +163,10 @@ export function headOf(
   );
 }
 
-/** How many blocks must run before the last wanted site is known. */
-function blocksNeeded(sites: readonly Site[], layers: number): number {
-  return Math.max(0, ...sites.map(({ block }) => (block === null ? layers : block + 1)));
+/** Which blocks must run before the last wanted site is known. */
+export function blocksNeeded(sites: readonly Site[], layers: number): BlockRange {
+  const ends = sites.map(({ block }) => (block === null ? layers : block + 1));
+  return { from: 0, to: Math.max(0, ...ends) };
 }
 
 /** What all blocks read, from the inputs `input_ids` and `position_ids`; see `Composition` for the length. */

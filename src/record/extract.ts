@@ -17,9 +17,10 @@ import {
 } from '../contract/manifest.ts';
 import { freeBytes } from '../files/atomic.ts';
 import { siteKey } from '../graph/sites.ts';
-import { composeModel } from '../../models/compose.ts';
+import { blocksNeeded, composeModel } from '../../models/compose.ts';
 import { openSession } from '../runtime/session.ts';
 import { defaultBudgetBytes, requireBudget } from '../runtime/budget.ts';
+import { Caches, neededFrom } from './caches.ts';
 import { examineQuickly, wordOf } from './doctor.ts';
 import { doctorPeakBytes } from './passes.ts';
 import {
@@ -37,7 +38,7 @@ import {
 import { conversionOf } from './manifest.ts';
 import { identityOf, requireSamePlan, tasksLeft } from './resume.ts';
 import { runPass } from './runPass.ts';
-import { tokensOf } from './segments.ts';
+import { tokensOf, tokensRead } from './segments.ts';
 import {
   clearLeftovers,
   openRunWriter,
@@ -175,20 +176,31 @@ async function runTask(
       positions,
     })),
   );
-  const length = plan.longest;
-  const graph = composeModel(model.architecture, model.settings, bind, { sites, length });
+  const { architecture, settings } = model;
+  const isShared = plan.passes.some(({ past }) => past > 0);
+  const graph = composeModel(architecture, settings, bind, {
+    sites,
+    length: plan.longest,
+    ...(isShared ? { past: 'shared', keeps: true } : {}),
+  });
   const session = await openSession(graph, {
     threads: plan.request.threads,
     ...elsewhere(plan.request),
   });
+  const blocks = blocksNeeded(sites, settings.layers);
+  const caches = isShared ? new Caches(plan.passes, { blocks, ...settings }) : null;
+  const needed = neededFrom(plan.passes, writer.done);
   let tokens = 0;
   try {
-    progress.begin(record.name, plan.tokens, 'tokens');
+    progress.begin(record.name, tokensRead(plan.passes), 'tokens');
     for (const [i, pass] of plan.passes.entries()) {
       tokens += tokensOf(pass);
-      if (i < writer.done) continue;
-      if (shouldStop()) throw endedEarly(writer, i, plan, run.folder);
-      await runPass(plan, task, pass, session, writer);
+      const isWritten = i < writer.done;
+      if (!isWritten && shouldStop()) throw endedEarly(writer, i, plan, run.folder);
+      if (needed[i]) {
+        await runPass(plan, task, i, { session, caches, writer: isWritten ? null : writer });
+      }
+      if (isWritten) continue;
       writer.commit(i + 1, i + 1 === plan.passes.length);
       progress.update(tokens);
     }

@@ -6,26 +6,39 @@ import { UserError } from '../base/errors.ts';
 import { invariant } from '../base/invariant.ts';
 import { siteKey, type Site } from '../graph/sites.ts';
 import type { Feed, Fetch, Session } from '../runtime/session.ts';
+import type { Caches } from './caches.ts';
 import type { Plan, PlannedCheckpoint } from './plan.ts';
 import type { Pass } from './segments.ts';
 import type { CheckpointWriter } from './store.ts';
-import { wantedRows, type WantedRows } from './wantedRows.ts';
+import { noRows, wantedRows, type WantedRows } from './wantedRows.ts';
+
+/** What a pass runs on, and what it leaves behind. */
+export interface Passing {
+  readonly session: Session;
+  /** Null where no pass goes on from another. */
+  readonly caches: Caches | null;
+  /** Null where the pass runs for what it leaves to later ones: its rows are written already. */
+  readonly writer: CheckpointWriter | null;
+}
 
 /**
- * Runs one pass that goes on from nothing, and writes what leaves the model.
+ * Runs pass i of a plan, and writes what leaves the model.
  *
  * @throws {UserError} `NOT_FINITE` naming checkpoint, site and prompt.
  */
 export async function runPass(
   plan: Plan,
   task: PlannedCheckpoint,
-  pass: Pass,
-  session: Session,
-  writer: CheckpointWriter,
+  i: number,
+  { session, caches, writer }: Passing,
 ): Promise<void> {
-  const wanted = wantedRows(plan, pass);
-  const fetched = await session.run(feedsOf(plan, pass, wanted));
-  writeSites(plan, task, { pass, wanted, sites: task.sites, fetched }, writer);
+  const pass = plan.passes[i];
+  const wanted = writer === null ? noRows : wantedRows(plan, pass);
+  const feeds = { ...feedsOf(plan, pass, wanted), ...caches?.feedsOf(i) };
+  const keys = writer === null ? [] : task.sites.map(siteKey);
+  const fetched = await session.run(feeds, [...keys, ...(caches?.outputsOf(i) ?? [])]);
+  caches?.keep(i, fetched);
+  if (writer !== null) writeSites(plan, task, { pass, wanted, sites: task.sites, fetched }, writer);
 }
 
 /** The inputs of a graph that say which tokens are read and which rows leave it. */
@@ -41,9 +54,7 @@ export function feedsOf(plan: Plan, pass: Pass, { rows }: WantedRows): Record<st
       shape,
     },
     lengths: {
-      data: BigInt64Array.from(segments, ({ prompts }) =>
-        BigInt(plan.prepared[prompts[0]].ids.length),
-      ),
+      data: BigInt64Array.from(segments, ({ prompt }) => BigInt(plan.prepared[prompt].ids.length)),
       shape: [segments.length],
     },
     rows: {
@@ -56,8 +67,8 @@ export function feedsOf(plan: Plan, pass: Pass, { rows }: WantedRows): Record<st
 /** Padded on the right with token 0, which no earlier token sees. Shape: `[segments, length]`. */
 function paddedIds(plan: Plan, { segments, length, past }: Pass): BigInt64Array {
   const ids = new BigInt64Array(segments.length * length);
-  segments.forEach(({ prompts, to }, b) => {
-    const own = plan.prepared[prompts[0]].ids.slice(past, to);
+  segments.forEach(({ prompt, to }, b) => {
+    const own = plan.prepared[prompt].ids.slice(past, to);
     ids.set(BigInt64Array.from(own, BigInt), b * length);
   });
   return ids;

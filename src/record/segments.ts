@@ -1,7 +1,7 @@
 /**
  * What runs together: tokens of prompts, in passes.
  *
- * A segment is a run of tokens that one prompt has, or that several have in common and that is then read
+ * A segment is a run of tokens of one prompt. Other prompts may begin with the same tokens; those are read
  * once for all of them. Segments of one pass begin at the same token, so that what they go on from is
  * equally long in all rows; they are padded on the right, which no earlier token sees. A pass that goes
  * on from others comes after them.
@@ -9,10 +9,15 @@
 
 import { planBatches } from './batches.ts';
 
-/** The tokens of some prompts from the pass's `past` to `to − 1`, which are the same in all of them. */
-export interface Segment {
-  readonly prompts: readonly number[];
+/** Tokens of a prompt from the pass's `past` to `to − 1`. */
+export interface Stretch {
+  readonly prompt: number;
   readonly to: number;
+}
+
+export interface Segment extends Stretch {
+  /** Prompts with the same tokens up to their own `to − 1`, which are not read for them again. */
+  readonly others: readonly Stretch[];
 }
 
 /** A row of an earlier pass, whose keys and values were kept. */
@@ -36,7 +41,7 @@ export interface Pass {
 /** Every prompt by itself, longest first; see `planBatches`. */
 export function plainPasses(lengths: readonly number[], batchTokens: number): Pass[] {
   return planBatches(lengths, batchTokens).map(({ prompts, length }) => ({
-    segments: prompts.map((prompt) => ({ prompts: [prompt], to: lengths[prompt] })),
+    segments: prompts.map((prompt) => ({ prompt, to: lengths[prompt], others: [] })),
     length,
     past: 0,
     parents: [],
@@ -47,4 +52,9 @@ export function plainPasses(lengths: readonly number[], batchTokens: number): Pa
 /** Tokens that a pass reads, padding not counted. */
 export function tokensOf({ segments, past }: Pass): number {
   return segments.reduce((sum, { to }) => sum + to - past, 0);
+}
+
+/** Tokens that go through the model in all passes. */
+export function tokensRead(passes: readonly Pass[]): number {
+  return passes.reduce((sum, pass) => sum + tokensOf(pass), 0);
 }

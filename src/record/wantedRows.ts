@@ -33,6 +33,9 @@ export interface WantedRows {
   readonly places: readonly Place[];
 }
 
+/** For a pass of which nothing is written. */
+export const noRows: WantedRows = { rows: [], places: [] };
+
 /** Rows `first … first + count − 1` of what leaves the graph, stored from row `storedAt` on. */
 interface Place {
   readonly position: string;
@@ -45,7 +48,7 @@ interface Place {
 export function wantedRows(reading: Reading, { segments, past, length }: Pass): WantedRows {
   const rows: WantedRow[] = [];
   const places: Place[] = [];
-  segments.forEach(({ prompts, to }, b) => {
+  segments.forEach((segment, b) => {
     const rowOf = new Map<number, number>();
     const rowFor = (token: number, prompt: number): number => {
       const known = rowOf.get(token);
@@ -53,7 +56,7 @@ export function wantedRows(reading: Reading, { segments, past, length }: Pass): 
       rowOf.set(token, rows.length);
       return rows.push({ streamRow: b * length + token - past, token, prompt }) - 1;
     };
-    for (const prompt of prompts) {
+    for (const { prompt, to } of [segment, ...segment.others]) {
       for (const [i, { selector, firstRow }] of reading.positions.entries()) {
         const stored: Stored[] = [];
         for (const [k, token] of (reading.prepared[prompt].positions[i].indices ?? []).entries()) {

@@ -39,8 +39,15 @@ export interface Fetch {
 /** A compiled graph. Who opens it closes it. */
 export interface Session {
   readonly outputs: readonly string[];
-  /** Runs the graph once; feeds that the graph does not take are left out. */
-  run(feeds: Readonly<Record<string, Feed>>): Promise<Record<string, Fetch>>;
+  /**
+   * Runs the graph once; feeds that the graph does not take are left out.
+   *
+   * @param wanted Outputs that are to leave it; all of them unless told.
+   */
+  run(
+    feeds: Readonly<Record<string, Feed>>,
+    wanted?: readonly string[],
+  ): Promise<Record<string, Fetch>>;
   close(): Promise<void>;
 }
 
@@ -75,13 +82,15 @@ export async function openSession(graph: Graph, options: SessionOptions): Promis
   const inputs = new Set(session.inputNames);
   return {
     outputs: session.outputNames,
-    async run(feeds) {
+    async run(feeds, wanted = session.outputNames) {
       const tensors = Object.entries(feeds)
         .filter(([name]) => inputs.has(name))
         .map(([name, { data, shape }]) => [name, tensorOf(data, shape)] as const);
-      const fetched = await session.run(Object.fromEntries(tensors)).catch((cause: unknown) => {
-        throw explained(cause);
-      });
+      const fetched = await session
+        .run(Object.fromEntries(tensors), wanted)
+        .catch((cause: unknown) => {
+          throw explained(cause);
+        });
       return Object.fromEntries(
         Object.entries(fetched).map(([name, { data, dims }]) => {
           invariant(data instanceof Float32Array, `output "${name}" is not float32`);
