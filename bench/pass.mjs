@@ -85,7 +85,8 @@ function filesOf() {
 }
 
 async function pass(writer) {
-  for (const i of plan.passes.keys()) await runPass(plan, task, i, { session, caches: null, writer });
+  for (const i of plan.passes.keys())
+    await runPass(plan, task, i, { session, caches: null, writer });
 }
 
 async function productSession() {
