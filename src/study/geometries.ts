@@ -5,7 +5,6 @@
  */
 
 import { UserError } from '../base/errors.ts';
-import type { ShouldStop } from '../base/progress.ts';
 import { Random } from '../base/random.ts';
 import type {
   DirectionAgreement,
@@ -49,9 +48,10 @@ import {
   subspaceDistances,
 } from '../../probes/subspaces.ts';
 import type { Run } from '../record/run.ts';
+import { packageVersion } from '../record/versions.ts';
+import { bySites, type Working } from './bySites.ts';
 import { entryId, orNull, rowGroups, shiftsOf } from './contrasts.ts';
 import { sitesOfKind } from './chosen.ts';
-import { endedEarly } from './curves.ts';
 import { isTrue, parseWhere } from './where.ts';
 
 export interface GeometryRequest {
@@ -78,29 +78,24 @@ interface Chosen {
 /** Leading components whose span is compared. */
 const subspaceSize = 5;
 
-/** Evaluates one entry; one with the same id in `known` is taken as it is. */
+/** Evaluates one entry, site by site. */
 export async function geometryOf(
   run: Run,
   request: GeometryRequest,
-  known: readonly Geometry[] = [],
-  shouldStop: ShouldStop = () => false,
+  working: Working<Geometry> = {},
 ): Promise<Geometry> {
   const { before, after, position, siteKind, where, labels, groups, draws, seed } = request;
   const sites = sitesOfKind(run, before, siteKind);
   sitesOfKind(run, after, siteKind);
   const id = entryId(['geometry', `${before}-${after}`, position, siteKind], request);
-  const found = known.find((geometry) => geometry.id === id);
-  if (found?.points.length === sites.length) return found;
   const chosen = chosenRows(run, request);
-  const points: GeometryPoint[] = [];
-  for (const site of sites) {
-    if (shouldStop()) throw endedEarly();
+  const measure = async (site: string): Promise<GeometryPoint> => {
     const from = takeRows(await run.activations(before, site, position), chosen.index);
     const to = takeRows(await run.activations(after, site, position), chosen.index);
     const random = new Random(seed).fork('geometry', before, after, position, site);
-    points.push(geometryPoint(site, from, to, chosen, request, random));
-  }
-  return {
+    return geometryPoint(site, from, to, chosen, request, random);
+  };
+  const entryOf = (points: readonly GeometryPoint[]): Geometry => ({
     id,
     pair: `${before}..${after}`,
     position,
@@ -111,7 +106,9 @@ export async function geometryOf(
     draws,
     seed,
     points,
-  };
+    made_by: packageVersion(),
+  });
+  return await bySites({ run, id, sites, measure, entryOf }, working);
 }
 
 function chosenRows(run: Run, request: GeometryRequest): Chosen {
