@@ -31,6 +31,7 @@ import {
   cka,
   ckaDebiased,
   compressed,
+  factored,
   procrustes,
   rsa,
   svcca,
@@ -233,13 +234,14 @@ function subspacesOf(
 
 function similarityOf(before: Rows, after: Rows): Similarity {
   const [a, b] = [compressed(before), compressed(after)];
+  const [p, q] = [factored(a), factored(b)];
   return {
     cka: cka(a, b),
     cka_debiased: ckaDebiased(a, b),
     procrustes: procrustes(a, b).disparity,
     rsa: rsa(before, after).spearman,
-    svcca: whereRowsSuffice(() => svcca(a, b).mean),
-    pwcca: whereRowsSuffice(() => canonicalCorrelations(a, b).weighted),
+    svcca: whereRowsSuffice(() => svcca(p, q).mean),
+    pwcca: whereRowsSuffice(() => canonicalCorrelations(p, q).weighted),
   };
 }
 
