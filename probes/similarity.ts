@@ -214,19 +214,25 @@ function dissimilarities(x: Rows): Float64Array {
 function ranks(values: Float64Array): Float64Array {
   // Sorting numbers and looking each one up is many times faster than sorting places by a comparison.
   const ascending = values.slice().sort();
-  return values.map((value) => (below(ascending, value) + below(ascending, value, true) + 1) / 2);
-}
-
-/** How many ascending values are smaller than `value`, or at most as large. */
-function below(ascending: Float64Array, value: number, orEqual: boolean = false): number {
-  let [low, high] = [0, ascending.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    const isBelow = ascending[middle] < value || (orEqual && ascending[middle] === value);
-    if (isBelow) low = middle + 1;
-    else high = middle;
+  const n = ascending.length;
+  const rankAt = new Float64Array(n);
+  for (let start = 0; start < n;) {
+    let end = start + 1;
+    while (end < n && ascending[end] === ascending[start]) end++;
+    rankAt.fill((start + end + 1) / 2, start, end);
+    start = end;
   }
-  return low;
+  const out = new Float64Array(n);
+  for (let i = 0; i < n; i++) {
+    let [low, high] = [0, n - 1];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (ascending[middle] < values[i]) low = middle + 1;
+      else high = middle;
+    }
+    out[i] = rankAt[low];
+  }
+  return out;
 }
 
 function pearson(a: Float64Array, b: Float64Array): number {

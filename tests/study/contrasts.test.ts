@@ -171,7 +171,7 @@ describe('geometryOf', () => {
     after: 'planb',
     position: 'reply_prefix',
     siteKind: 'resid_post',
-    where: 'split!=A & split!=B',
+    where: 'split!=A & split!=B & split!=harmless',
     benign: '!harmful',
     labels: ['harmful'],
     groups: 'topic',
