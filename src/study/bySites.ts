@@ -23,25 +23,25 @@ export interface Working<Entry> {
   readonly keep?: (entry: Entry) => Promise<unknown>;
 }
 
-interface Entry<Point> {
+interface Made<Point> {
   readonly id: string;
   readonly points: readonly Point[];
   readonly made_by?: string | undefined;
 }
 
-export interface Making<Point, E> {
+export interface Making<Point, Entry> {
   readonly run: Pick<Run, 'folder' | 'manifestSha256'>;
   readonly id: string;
   readonly sites: readonly string[];
   readonly measure: (site: string) => Promise<Point>;
-  readonly entryOf: (points: readonly Point[]) => E;
+  readonly entryOf: (points: readonly Point[]) => Entry;
 }
 
 /** @throws {UserError} `ENDED_EARLY` between two sites, when asked to stop. */
-export async function bySites<Point extends { readonly site: string }, E extends Entry<Point>>(
-  { run, id, sites, measure, entryOf }: Making<Point, E>,
-  { known = [], shouldStop = () => false, onSite = () => undefined, keep }: Working<E>,
-): Promise<E> {
+export async function bySites<Point extends { readonly site: string }, Entry extends Made<Point>>(
+  { run, id, sites, measure, entryOf }: Making<Point, Entry>,
+  { known = [], shouldStop = () => false, onSite = () => undefined, keep }: Working<Entry>,
+): Promise<Entry> {
   const found = known.find((entry) => entry.id === id && entry.made_by === packageVersion());
   if (found?.points.length === sites.length) {
     sites.forEach(onSite);
@@ -54,7 +54,10 @@ export async function bySites<Point extends { readonly site: string }, E extends
     const points: Point[] = [];
     for (const site of sites) {
       if (shouldStop()) throw endedEarly();
-      const earlier = journal?.values.find((value) => isPointOf<Point>(value, site));
+      // A journal is only ever written by this version of this program: what it holds `measure` gave.
+      const isOfSite = (value: unknown): value is Point =>
+        isJsonObject(value) && value['site'] === site;
+      const earlier = journal?.values.find(isOfSite);
       const point = earlier ?? (await measure(site));
       if (earlier === undefined) journal?.append(point);
       points.push(point);
@@ -67,12 +70,4 @@ export async function bySites<Point extends { readonly site: string }, E extends
   } finally {
     journal?.close();
   }
-}
-
-/** A journal is only ever written by this version of this program: its points are what `measure` gave. */
-function isPointOf<Point extends { readonly site: string }>(
-  value: unknown,
-  site: string,
-): value is Point {
-  return isJsonObject(value) && value['site'] === site;
 }

