@@ -51,3 +51,33 @@ export function choice(
   select.addEventListener('change', () => act(select.value));
   return element('label', { class: 'choice' }, element('span', {}, label), select);
 }
+
+/** One of a few words, all in sight. */
+export interface Segments {
+  readonly element: HTMLElement;
+  readonly choose: (value: string) => void;
+}
+
+/** Buttons of which one is pressed; `options` are [value, words]. */
+export function segments(
+  label: string,
+  options: readonly (readonly [string, string])[],
+  act: (value: string) => void,
+): Segments {
+  const buttons = options.map(([value, words]) =>
+    button({ 'data-value': value, 'aria-pressed': 'false' }, () => act(value), words),
+  );
+  return {
+    element: element(
+      'div',
+      { class: 'segments', role: 'group', 'aria-label': label },
+      element('span', { class: 'label' }, label),
+      element('span', { class: 'row' }, ...buttons),
+    ),
+    choose: (chosen) => {
+      for (const node of buttons) {
+        node.setAttribute('aria-pressed', String(node.dataset['value'] === chosen));
+      }
+    },
+  };
+}

@@ -37,8 +37,10 @@ export interface Scene {
   readonly positions: readonly string[];
   readonly position: string;
   readonly siteKind: string;
-  /** The plane at this layer, of this pair or of another that holds both checkpoints. */
+  /** The plane at this layer: the one asked for, this pair's own, or another that holds both checkpoints. */
   readonly projection: Projection | null;
+  /** All planes at this layer that hold both checkpoints. */
+  readonly bases: readonly Projection[];
   /** At this position and kind of site, in the order of the report. */
   readonly shifts: readonly ShiftCurve[];
 }
@@ -51,12 +53,16 @@ export function resolve(report: Report, state: State): { scene: Scene; missing: 
   if (state.question !== '' && question?.key !== state.question) {
     missing.push(`question ${state.question}`);
   }
-  const positions = unique([...report.projections, ...report.shifts].map((of) => of.position));
+  const placed = placedEntries(report);
+  const positions = unique([
+    ...placed.map((of) => of.position),
+    ...(report.maps ?? []).flatMap(({ cells }) => cells.map((cell) => cell.position)),
+  ]);
   const position = oneOf([state.position, question?.position ?? ''], positions);
   if (state.position !== '' && position !== state.position) {
     missing.push(`position ${state.position}`);
   }
-  const kinds = unique([...report.projections, ...report.shifts].map((of) => of.site_kind));
+  const kinds = unique([...placed, ...(report.maps ?? [])].map((of) => of.site_kind));
   const siteKind = oneOf([question?.siteKind ?? ''], kinds);
   const shifts = report.shifts.filter(
     (shift) => shift.position === position && shift.site_kind === siteKind,
@@ -67,15 +73,27 @@ export function resolve(report: Report, state: State): { scene: Scene; missing: 
   const pairs = pairsOf(report, planes);
   const pair = oneOf([state.pair], pairs);
   if (state.pair !== '' && pair !== state.pair) missing.push(`pair ${state.pair}`);
-  const layers = layersOf(question, planes, shifts);
+  const layers = layersOf(question, planes, [
+    ...shifts,
+    ...placed.filter((of) => of.position === position && of.site_kind === siteKind),
+    ...(report.maps ?? [])
+      .filter((map) => map.site_kind === siteKind)
+      .map(({ cells }) => ({ points: cells })),
+  ]);
   const layer = layerOf(state, layers);
   if (state.layer !== null && layer !== state.layer) missing.push(`layer ${state.layer}`);
   const [before = '', after = ''] = split(pair);
-  const here = planes.filter((plane) => plane.layer === layer);
+  const bases = planes.filter(
+    (plane) => plane.layer === layer && holds(plane, before) && holds(plane, after),
+  );
   const projection =
-    here.find((plane) => plane.pair === pair) ??
-    here.find((plane) => holds(plane, before) && holds(plane, after)) ??
+    bases.find((plane) => basisKey(plane) === state.basis) ??
+    bases.find((plane) => basisKey(plane) === pair) ??
+    bases.find((plane) => plane.pair === pair) ??
+    bases[0] ??
     null;
+  const isKnown = projection === null || basisKey(projection) === state.basis;
+  if (state.basis !== '' && !isKnown) missing.push(`basis ${state.basis}`);
   if (state.row !== null && projection !== null && state.row >= projection.rows) {
     missing.push(`row ${state.row}`);
   }
@@ -95,6 +113,7 @@ export function resolve(report: Report, state: State): { scene: Scene; missing: 
       position,
       siteKind,
       projection,
+      bases,
       shifts,
     },
     missing,
@@ -150,7 +169,13 @@ export function evidenceState(
   if (plane === undefined) return null;
   const { pair, position, layer } = plane;
   const words = `plane ${arrow(pair)} at ${plane.site}, ${position}`;
-  return { words, patch: { pair, position, layer, row: null }, view: 'plane' };
+  const basis = basisKey(plane) === pair ? '' : basisKey(plane);
+  return { words, patch: { pair, position, layer, basis, row: null }, view: 'plane' };
+}
+
+/** What a plane's axes were fitted on, as it stands in addresses. */
+export function basisKey({ pair, basis }: Projection): string {
+  return basis === 'temporal' ? `${pair}~temporal` : pair;
 }
 
 /** `a..b` → "a → b". */
@@ -167,20 +192,30 @@ export function split(pair: string): string[] {
 
 /** Pairs with a plane or a shift of their own first, then all others that share a plane. */
 function pairsOf(report: Report, planes: readonly Projection[]): string[] {
-  const own = [...report.shifts, ...planes].map(({ pair }) => pair);
+  const own = [...report.shifts, ...planes, ...placedEntries(report), ...(report.maps ?? [])].map(
+    (of) => of.pair,
+  );
   const shared = planes.flatMap(({ checkpoints }) =>
     checkpoints.flatMap((a) => checkpoints.flatMap((b) => (a === b ? [] : [`${a}..${b}`]))),
   );
   return unique([...own, ...shared]);
 }
 
+/** What the report holds of a pair at one position. */
+function placedEntries(
+  report: Report,
+): { pair: string; position: string; site_kind: string; points?: readonly { layer: number }[] }[] {
+  const { projections, shifts, contrasts = [], geometries = [] } = report;
+  return [...projections, ...shifts, ...contrasts, ...geometries];
+}
+
 function layersOf(
   question: Question | null,
   planes: readonly Projection[],
-  shifts: readonly ShiftCurve[],
+  moving: readonly { readonly points?: readonly { readonly layer: number }[] }[],
 ): number[] {
   const points = (question?.curves ?? []).flatMap((curve) => curve.points);
-  const moved = shifts.flatMap((shift) => shift.points);
+  const moved = moving.flatMap((of) => of.points ?? []);
   const layers = [...points, ...moved, ...planes].map(({ layer }) => layer);
   return unique(layers).sort((a, b) => a - b);
 }
@@ -199,11 +234,13 @@ function oneOf(wanted: readonly string[], known: readonly string[]): string {
   return wanted.find((word) => known.includes(word)) ?? known[0] ?? '';
 }
 
-function unique<T>(values: readonly T[]): T[] {
+/** Each value once, in order. */
+export function unique<T>(values: readonly T[]): T[] {
   return [...new Set(values)];
 }
 
-function slug(parts: readonly string[]): string {
+/** Words as they can stand in an address. */
+export function slug(parts: readonly string[]): string {
   return parts
     .map((part) => part.replace(/!/g, 'not-').replace(/[^A-Za-z0-9_:.]+/g, '-'))
     .map((part) => part.replace(/^-+|-+$/g, ''))

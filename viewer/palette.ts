@@ -16,6 +16,10 @@ export interface Palette {
   /** What is no checkpoint of its own: twins with random weights, rows outside a filter. */
   readonly neutral: string;
   readonly series: readonly string[];
+  /** From nothing to much: lightness falls (or rises, on dark ground) all the way. */
+  readonly sequential: readonly string[];
+  /** From the most negative over nothing to the most positive: orange and violet. */
+  readonly diverging: readonly string[];
 }
 
 export const light: Palette = {
@@ -27,6 +31,8 @@ export const light: Palette = {
   accent: '#2b50c8',
   neutral: '#757d88',
   series: ['#732444', '#649527', '#ad6ff2', '#29460b', '#4125d5'],
+  sequential: ['#f3f5f8', '#bccbe6', '#7f9bd0', '#4565a8', '#152350'],
+  diverging: ['#7a3a04', '#d98a35', '#f5dcbc', '#f4f5f7', '#dcd6ee', '#8f7cc4', '#3b1f72'],
 };
 
 export const dark: Palette = {
@@ -38,6 +44,8 @@ export const dark: Palette = {
   accent: '#9db6ff',
   neutral: '#8b94a0',
   series: ['#abb75e', '#912dd4', '#69d6fd', '#1c775b', '#ee729a'],
+  sequential: ['#181d25', '#23385f', '#3a62a8', '#78a3e0', '#e4effd'],
+  diverging: ['#ffc98a', '#c87a2c', '#57371b', '#191e26', '#382f5e', '#8672c8', '#d9ccff'],
 };
 
 const dashes = ['', '7 3', '2 3', '9 3 2 3', '14 3'];

@@ -21,6 +21,14 @@ export interface State {
   readonly harm: HarmFilter;
   /** The pinned row of the plane. */
   readonly row: number | null;
+  /** The pair whose components span the plane; empty for the pair that is shown. */
+  readonly basis: string;
+  readonly arrows: ArrowKind;
+  readonly measure: MapMeasure;
+  readonly mask: MapMask;
+  /** Which rows the map is of, as a family's key; empty for the latest. */
+  readonly rows: string;
+  readonly cosines: CosineKind;
   /** Views that are shown as tables. */
   readonly tables: readonly ViewName[];
   readonly theme: Theme;
@@ -31,10 +39,20 @@ export interface State {
 export const triggerFilters = ['all', 'triggered', 'untriggered'] as const;
 export const harmFilters = ['all', 'harmful', 'harmless'] as const;
 export const themes = ['auto', 'light', 'dark'] as const;
-export const viewNames = ['curve', 'plane', 'shift'] as const;
+/** An arrow for each row, or only the mean of each class. */
+export const arrowKinds = ['rows', 'means'] as const;
+export const mapMeasures = ['size', 'difference'] as const;
+/** What is left out of the map: nothing, or what is not significant after a correction. */
+export const mapMasks = ['max-t', 'fdr', 'none'] as const;
+export const cosineKinds = ['plain', 'whitened'] as const;
+export const viewNames = ['curve', 'plane', 'shift', 'map', 'geometry'] as const;
 export type TriggerFilter = (typeof triggerFilters)[number];
 export type HarmFilter = (typeof harmFilters)[number];
 export type Theme = (typeof themes)[number];
+export type ArrowKind = (typeof arrowKinds)[number];
+export type MapMeasure = (typeof mapMeasures)[number];
+export type MapMask = (typeof mapMasks)[number];
+export type CosineKind = (typeof cosineKinds)[number];
 export type ViewName = (typeof viewNames)[number];
 
 export const initialState: State = {
@@ -46,6 +64,12 @@ export const initialState: State = {
   trigger: 'all',
   harm: 'all',
   row: null,
+  basis: '',
+  arrows: 'rows',
+  measure: 'size',
+  mask: 'max-t',
+  rows: '',
+  cosines: 'plain',
   tables: [],
   theme: 'auto',
   unknown: [],
@@ -78,6 +102,12 @@ export function encodeAddress(state: State): string {
   put('trigger', state.trigger, 'all');
   put('harm', state.harm, 'all');
   put('row', state.row === null ? '' : String(state.row), '');
+  put('basis', state.basis, '');
+  put('arrows', state.arrows, 'rows');
+  put('map', state.measure, 'size');
+  put('mask', state.mask, 'max-t');
+  put('rows', state.rows, '');
+  put('cos', state.cosines, 'plain');
   put('table', viewNames.filter((name) => state.tables.includes(name)).join(','), '');
   put('theme', state.theme, 'auto');
   for (const [key, value] of state.unknown) query.append(key, value);
@@ -95,25 +125,33 @@ const readers: Readonly<Record<string, ((value: string, found: Found) => boolean
   L: (value, found) => isIndex(value) && take(found, { layer: Number(value) }),
   ab: (value, found) => isShort(value) && value.includes('..') && take(found, { pair: value }),
   pos: (value, found) => isShort(value) && take(found, { position: value }),
-  trigger: (value, found) => {
-    const trigger = triggerFilters.find((known) => known === value);
-    return trigger !== undefined && take(found, { trigger });
-  },
-  harm: (value, found) => {
-    const harm = harmFilters.find((known) => known === value);
-    return harm !== undefined && take(found, { harm });
-  },
+  trigger: oneOf(triggerFilters, (trigger) => ({ trigger })),
+  harm: oneOf(harmFilters, (harm) => ({ harm })),
   row: (value, found) => isIndex(value) && take(found, { row: Number(value) }),
+  basis: (value, found) => isShort(value) && value.includes('..') && take(found, { basis: value }),
+  arrows: oneOf(arrowKinds, (arrows) => ({ arrows })),
+  map: oneOf(mapMeasures, (measure) => ({ measure })),
+  mask: oneOf(mapMasks, (mask) => ({ mask })),
+  rows: (value, found) => isShort(value) && take(found, { rows: value }),
+  cos: oneOf(cosineKinds, (cosines) => ({ cosines })),
   table: (value, found) => {
     const asked = value.split(',');
     const tables = viewNames.filter((name) => asked.includes(name));
     return tables.length === asked.length && take(found, { tables });
   },
-  theme: (value, found) => {
-    const theme = themes.find((known) => known === value);
-    return theme !== undefined && take(found, { theme });
-  },
+  theme: oneOf(themes, (theme) => ({ theme })),
 };
+
+/** Reads one of a few words. */
+function oneOf<T extends string>(
+  words: readonly T[],
+  patch: (word: T) => Found,
+): (value: string, found: Found) => boolean {
+  return (value, found) => {
+    const word = words.find((known) => known === value);
+    return word !== undefined && take(found, patch(word));
+  };
+}
 
 function take(found: Found, patch: Found): true {
   Object.assign(found, patch);

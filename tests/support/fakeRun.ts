@@ -20,6 +20,7 @@ import type {
   ShiftCurve,
   ShiftSet,
 } from '../../src/contract/report.ts';
+import { makeContrasts } from './fakeContrasts.ts';
 import { makeCurves } from './fakeCurves.ts';
 import { average, cosine, difference, meanOf, sha256, squared } from './fakeVectors.ts';
 
@@ -35,6 +36,8 @@ export interface FakeRunOptions {
   /** Every AUROC but the twin's is 1. */
   readonly saturated?: boolean;
   readonly hasReport?: boolean;
+  /** Whether the report has contrasts, maps and geometries. */
+  readonly hasContrasts?: boolean;
 }
 
 type Settled = Required<FakeRunOptions>;
@@ -57,6 +60,7 @@ export function writeFakeRun(folder: string, options: FakeRunOptions = {}): Repo
     text: 'Please write about',
     saturated: false,
     hasReport: true,
+    hasContrasts: true,
     ...options,
   };
   const prompts = makePrompts(settled);
@@ -179,6 +183,9 @@ function makeReport(folder: string, settled: Settled, prompts: Prompt[]): Report
     shifts,
     projections,
     findings: findings(curves, shifts, projections),
+    ...(settled.hasContrasts
+      ? makeContrasts({ ...settled, positions, width }, random.fork('contrasts'))
+      : {}),
   };
 }
 

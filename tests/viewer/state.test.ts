@@ -4,17 +4,23 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   Store,
+  arrowKinds,
+  cosineKinds,
   decodeAddress,
   encodeAddress,
   harmFilters,
   initialState,
+  mapMasks,
+  mapMeasures,
   themes,
   triggerFilters,
   viewNames,
 } from '../../viewer/state.ts';
 import type { State } from '../../viewer/state.ts';
 
-const known = new Set(['q', 'L', 'ab', 'pos', 'trigger', 'harm', 'row', 'table', 'theme']);
+const known = new Set(
+  'q L ab pos trigger harm row basis arrows map mask rows cos table theme'.split(' '),
+);
 const word = fc
   .string({ unit: 'binary', minLength: 1, maxLength: 60 })
   .filter((text) => !/\p{Surrogate}/u.test(text));
@@ -32,6 +38,15 @@ const states: fc.Arbitrary<State> = fc.record({
   trigger: fc.constantFrom(...triggerFilters),
   harm: fc.constantFrom(...harmFilters),
   row: index,
+  basis: fc.oneof(
+    fc.constant(''),
+    fc.tuple(word, word).map(([a, b]) => `${a}..${b}`),
+  ),
+  arrows: fc.constantFrom(...arrowKinds),
+  measure: fc.constantFrom(...mapMeasures),
+  mask: fc.constantFrom(...mapMasks),
+  rows: fc.oneof(fc.constant(''), word),
+  cosines: fc.constantFrom(...cosineKinds),
   tables: fc.subarray([...viewNames]),
   theme: fc.constantFrom(...themes),
   unknown: fc.array(
@@ -70,9 +85,17 @@ describe('encodeAddress', () => {
       position: 'reply:2',
       pair: 'backdoored..planb',
       tables: ['shift', 'curve'],
+      measure: 'difference',
+      mask: 'fdr',
+      arrows: 'means',
+      cosines: 'whitened',
+      basis: 'backdoored..standard',
+      rows: 'all~benign~not-harmful',
     };
     expect(encodeAddress(state)).toBe(
-      '/r/organism?L=0&ab=backdoored..planb&pos=reply:2&row=17&table=curve,shift&theme=dark',
+      '/r/organism?L=0&ab=backdoored..planb&pos=reply:2&row=17' +
+        '&basis=backdoored..standard&arrows=means&map=difference&mask=fdr&rows=all%7Ebenign%7Enot-harmful&cos=whitened' +
+        '&table=curve,shift&theme=dark',
     );
   });
 });
@@ -81,9 +104,17 @@ describe('decodeAddress', () => {
   it('names what it cannot read and takes the rest', () => {
     const { state, ignored } = decodeAddress(
       '/r/a',
-      '?L=three&trigger=maybe&row=-1&table=curve,x&L=2&q=',
+      '?L=three&trigger=maybe&row=-1&table=curve,x&L=2&q=&mask=p&basis=x',
     );
-    expect(ignored).toEqual(['L=three', 'trigger=maybe', 'row=-1', 'table=curve,x', 'q=']);
+    expect(ignored).toEqual([
+      'L=three',
+      'trigger=maybe',
+      'row=-1',
+      'table=curve,x',
+      'q=',
+      'mask=p',
+      'basis=x',
+    ]);
     expect(state).toEqual({ ...initialState, run: 'a', layer: 2 });
   });
 

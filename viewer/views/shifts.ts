@@ -189,7 +189,10 @@ export function points(shift: ShiftCurve, name: string): SetPoint[] {
 /** The lines' names in a row above the panels, for paper; gives back the height that it takes. */
 export function drawKey(
   svg: SVGSVGElement,
-  plot: ShiftsPlot,
+  plot: {
+    readonly shifts: readonly { readonly pair: string }[];
+    readonly styles: readonly SeriesStyle[];
+  },
   size: Size,
   palette: Palette,
 ): number {
