@@ -10,6 +10,7 @@ import type { ProbeCurve, ProbePoint, Projection, Report } from '../src/contract
 import { count, fixed, list, percent, ranges, withInterval } from './format.ts';
 import type { Question, Scene } from './model.ts';
 import { arrow } from './model.ts';
+import type { Region } from './regions.ts';
 
 /** At or above this, an area under the curve can tell nothing apart any more. */
 const ceiling = 0.999;
@@ -114,6 +115,10 @@ export interface MeanShift {
   readonly n: number;
   readonly from: readonly [number, number];
   readonly to: readonly [number, number];
+  /** About `to`, of the mean shift; null where groups are too few. */
+  readonly region?: Region | null;
+  /** Share of the rows' squared shifts that lies in the plane; null where it is not known. */
+  readonly inPlane?: number | null;
 }
 
 /** What the plane shows. */
@@ -135,10 +140,18 @@ export function planeSentences(scene: Scene, means: readonly MeanShift[]): strin
   return parts;
 }
 
-/** "PCs of pooled a + b, n = 320 rows, EV 31 % + 12 %". */
+/** "PCs of pooled a + b, n = 320 rows each, EV 31 % + 12 %". */
 export function basisText(projection: Projection): string {
   const [x = 0, y = 0] = projection.explained;
-  return `PCs of pooled ${projection.pair.replace('..', ' + ')}, n = ${count(projection.rows)} rows each, EV ${percent(x)} + ${percent(y)}`;
+  return `${basisName(projection)}, n = ${count(projection.rows)} rows each, EV ${percent(x)} + ${percent(y)}`;
+}
+
+/** What the axes were fitted on. */
+function basisName({ pair, basis }: Projection): string {
+  const both = pair.replace('..', ' + ');
+  return basis === 'temporal'
+    ? `temporal PCs of ${both} and their shifts`
+    : `PCs of pooled ${both}`;
 }
 
 /** What the shift curves show at the chosen layer. */
@@ -164,7 +177,8 @@ function layerWords(layers: readonly number[]): string {
   return `${layers.length === 1 ? 'layer' : 'layers'} ${ranges(layers)}`;
 }
 
-function length({ from, to }: MeanShift): number {
+/** Length of a mean shift, in the plane. */
+export function length({ from, to }: MeanShift): number {
   return Math.hypot(to[0] - from[0], to[1] - from[1]);
 }
 

@@ -23,12 +23,14 @@ import {
   extentOf,
   legendKey,
   meanShifts,
+  meansTable,
   noPlane,
   planeMethod,
   planeTable,
   planeTitle,
 } from './planeParts.ts';
 import type { PlaneData } from './planeParts.ts';
+import { PlaneSwitches } from './planeSwitches.ts';
 import { veil } from './veil.ts';
 import { Frame } from './frame.ts';
 import type { FrameActions } from './frame.ts';
@@ -47,6 +49,7 @@ export class PlaneView {
   readonly #canvas = element('canvas', { 'aria-hidden': true });
   readonly #svg = document.createElementNS(svgNamespace, 'svg');
   readonly #legend = element('div', { class: 'legend' });
+  readonly #switches: PlaneSwitches;
   #scene: Scene | null = null;
   #data: PlaneData | null = null;
   #palette: Palette = light;
@@ -59,6 +62,7 @@ export class PlaneView {
   #revealed: { readonly prompt: number; readonly text: string } | null = null;
   readonly #reading = element('p', { class: 'reading' });
   readonly #veilSlot = element('div');
+  readonly #means = element('div', { class: 'means' });
   /** What the veil was drawn for. */
   #veiled = '';
   /** Held down to look at the rows as they were before. */
@@ -73,7 +77,8 @@ export class PlaneView {
     });
     this.#svg.setAttribute('aria-hidden', 'true');
     this.frame.plot.append(this.#canvas, this.#svg);
-    this.frame.extra.append(this.#legend);
+    this.#switches = new PlaneSwitches(act);
+    this.frame.extra.append(this.#switches.element, this.#legend);
     this.#listen();
   }
 
@@ -98,9 +103,11 @@ export class PlaneView {
     if (isOther) this.#cursor = null;
     this.#makePlot();
     const means = this.#plot?.means ?? [];
-    this.frame.say(planeTitle(scene), this.#sentences(scene, means), planeMethod(data));
+    this.frame.say(planeTitle(scene), this.#sentences(scene, means), planeMethod(scene, data));
     this.frame.show(scene.state.tables.includes('plane') ? this.#table() : null);
+    this.#switches.update(scene);
     this.#drawLegend(scene);
+    this.#means.replaceChildren(meansTable(means));
     this.draw();
   }
 
@@ -191,16 +198,15 @@ export class PlaneView {
     );
     const isTriggered = flags(rows, 'triggered') ?? rows.ids.map(() => null);
     const isShown = shownRows(rows, scene.state);
+    const places = { before, after, isTriggered, isShown };
     this.#plot = {
-      before,
-      after,
-      isTriggered,
-      isShown,
+      ...places,
+      arrows: scene.state.arrows,
       extent: extentOf(scene, projection, plane),
       beforeColour: colours[0],
       afterColour: colours[1],
       axes: [axisName(projection, 0), axisName(projection, 1)],
-      means: meanShifts(before, after, isTriggered, isShown),
+      means: meanShifts(places, scene, this.#data),
       cursor: null,
       pinned: null,
     };
@@ -310,7 +316,7 @@ export class PlaneView {
       this.#veilSlot.replaceChildren(...(isPinned ? [this.#veil(pinned, rows)] : []));
     }
     if (!this.#reading.isConnected)
-      this.frame.readout.replaceChildren(this.#reading, this.#veilSlot);
+      this.frame.readout.replaceChildren(this.#reading, this.#veilSlot, this.#means);
   }
 
   #veil(row: number, rows: RowColumns): HTMLElement {
@@ -339,6 +345,9 @@ export class PlaneView {
         legendKey('disc', true, muted, 'untriggered'),
       );
     }
+    if (this.#plot?.means.some(({ region }) => region !== null) ?? false) {
+      nodes.push(legendKey('ellipse', false, this.#palette.ink, 'mean shift, 95 %'));
+    }
     this.#legend.replaceChildren(...nodes);
   }
 
@@ -354,7 +363,7 @@ export class PlaneView {
     const words = [
       `Hollow: before (${scene.before}). Filled: after (${scene.after}). ▲ triggered, ● untriggered.`,
       ...this.#sentences(scene, plot.means),
-      planeMethod(data),
+      planeMethod(scene, data),
     ];
     return paper(planeTitle(scene), words, { width: 860, height: 560 }, (svg, size) => {
       const canvas = document.createElement('canvas');

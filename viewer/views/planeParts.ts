@@ -5,11 +5,12 @@ import type { Problem, RowColumns } from '../../src/contract/api.ts';
 import type { Projection } from '../../src/contract/report.ts';
 import type { Plane } from '../client.ts';
 import { element } from '../dom.ts';
-import { count, percent, visible } from '../format.ts';
+import { count, fixed, percent, visible } from '../format.ts';
 import type { Table } from '../format.ts';
 import { flags } from '../rows.ts';
 import type { Scene } from '../model.ts';
-import { basisText } from '../sentences.ts';
+import { meanRegion } from '../regions.ts';
+import { basisText, length } from '../sentences.ts';
 import type { MeanShift } from '../sentences.ts';
 import { mostTails } from './scatter.ts';
 import type { ShiftPlot } from './scatter.ts';
@@ -31,16 +32,35 @@ export function planeTitle(scene: Scene): string {
 }
 
 /** How the plane was made, for the line under it. */
-export function planeMethod({ projection }: PlaneData): string {
+export function planeMethod(scene: Scene, { projection, rows }: PlaneData): string {
   const n = projection.rows;
+  const { state } = scene;
   return [
-    basisText(projection),
+    `basis: ${basisText(projection)}; fitted once, every checkpoint of the run projected into it`,
     `position ${projection.position}`,
     'one scale for all checkpoints but random twins',
-    n > mostTails ? 'arrows: mean shift on a 24 × 16 grid' : 'tails: one for each row',
-    'bold arrows: mean shifts (no interval in the report)',
+    state.arrows === 'means' ? 'no tails' : tailWords(n),
+    `bold arrows: mean shifts; ellipses: their 95 % region, Hotelling over ${groupWords(scene, rows)}`,
     `${count(n)} rows · sha256 ${projection.sha256.slice(0, 8)}`,
   ].join(' · ');
+}
+
+function tailWords(n: number): string {
+  return n > mostTails ? 'arrows: mean shift on a 24 × 16 grid' : 'tails: one for each row';
+}
+
+/** The column whose values the study drew together, where rows have it; null for rows by themselves. */
+function groupColumn({ report }: Scene, rows: RowColumns): string | null {
+  const named = [
+    ...report.curves.map(({ settings }) => settings.groups),
+    ...(report.contrasts ?? []).map(({ settings }) => settings.groups),
+  ];
+  return named.find((name) => Object.hasOwn(rows.columns, name)) ?? null;
+}
+
+function groupWords(scene: Scene, rows: RowColumns): string {
+  const column = groupColumn(scene, rows);
+  return column === null ? 'rows, taken as independent' : `groups of one ${column}`;
 }
 
 /** What to say where the report has no plane. */
@@ -89,27 +109,102 @@ export function extentOf(scene: Scene, projection: Projection, plane: Plane): Sh
   return extent;
 }
 
-/** Mean shift of triggered and of untriggered rows, among those shown. */
-export function meanShifts(
-  before: Float32Array,
-  after: Float32Array,
-  isTriggered: readonly (boolean | null)[],
-  isShown: readonly boolean[],
-): MeanShift[] {
-  const sets: readonly (readonly [string, boolean | null])[] = [
-    ['triggered', true],
-    ['untriggered', false],
-    ['all rows', null],
-  ];
-  return sets.flatMap(([name, flag]): MeanShift[] => {
-    const rows = isShown.flatMap((shown, row) => (shown && isTriggered[row] === flag ? [row] : []));
-    if (rows.length === 0) return [];
+/** Where rows are at two checkpoints, and which of them are shown. */
+type Places = Pick<ShiftPlot, 'before' | 'after' | 'isTriggered' | 'isShown'>;
+
+/** Mean shift of each class of rows among those shown, with its 95 % region. */
+export function meanShifts(places: Places, scene: Scene, data: PlaneData): MeanShift[] {
+  const { before, after, isTriggered, isShown } = places;
+  const { rows, plane, projection } = data;
+  const harmful = flags(rows, 'harmful');
+  const column = groupColumn(scene, rows);
+  const groups = rows.ids.map((id, row) => (column === null ? id : rows.columns[column][row]));
+  const classes = new Map<string, number[]>();
+  for (const [row, shown] of isShown.entries()) {
+    if (!shown) continue;
+    const name = className(harmful?.[row] ?? null, isTriggered[row]);
+    classes.set(name, [...(classes.get(name) ?? []), row]);
+  }
+  return [...classes].toSorted(byClass).map(([name, members]): MeanShift => {
     const mean = (at: Float32Array, axis: number): number =>
-      rows.reduce((sum, row) => sum + at[2 * row + axis], 0) / rows.length;
-    const from = [mean(before, 0), mean(before, 1)] as const;
-    const to = [mean(after, 0), mean(after, 1)] as const;
-    return [{ name, n: rows.length, from, to }];
+      members.reduce((sum, row) => sum + at[2 * row + axis], 0) / members.length;
+    const shifts = members.map((row): [number, number] => [
+      after[2 * row] - before[2 * row],
+      after[2 * row + 1] - before[2 * row + 1],
+    ]);
+    const shares = members.map((row) => plane.inPlane.data[row]);
+    return {
+      name,
+      n: members.length,
+      from: [mean(before, 0), mean(before, 1)],
+      to: [mean(after, 0), mean(after, 1)],
+      region: meanRegion(
+        shifts,
+        members.map((row) => groups[row]),
+      ),
+      inPlane: projection.pair === scene.pair ? pooledShare(shifts, shares) : null,
+    };
   });
+}
+
+const classOrder = ['harmful, triggered', 'harmful, untriggered', 'harmless, triggered'];
+
+function byClass([a]: [string, unknown], [b]: [string, unknown]): number {
+  const place = (name: string): number => (classOrder.indexOf(name) + 4) % 4;
+  return place(a) - place(b) || a.localeCompare(b);
+}
+
+/** "harmful, triggered", as far as rows say. */
+function className(isHarmful: boolean | null, isTriggered: boolean | null): string {
+  const words = [
+    ...(isHarmful === null ? [] : [isHarmful ? 'harmful' : 'harmless']),
+    ...(isTriggered === null ? [] : [isTriggered ? 'triggered' : 'untriggered']),
+  ];
+  return words.length === 0 ? 'all rows' : words.join(', ');
+}
+
+/** Σ‖Δ in the plane‖² / Σ‖Δ‖², from each row's own share; null where one has none to tell its length by. */
+function pooledShare(
+  shifts: readonly (readonly [number, number])[],
+  shares: readonly number[],
+): number | null {
+  let [within, whole] = [0, 0];
+  for (const [i, [x, y]] of shifts.entries()) {
+    const squared = x * x + y * y;
+    if (squared === 0) continue;
+    if (!(shares[i] > 0)) return null;
+    within += squared;
+    whole += squared / shares[i];
+  }
+  return whole === 0 ? null : within / whole;
+}
+
+/** Mean shifts in numbers. */
+export function meansTable(means: readonly MeanShift[]): HTMLElement {
+  const rows = means.map((mean, i) => {
+    const { name, n, region, inPlane } = mean;
+    return element(
+      'tr',
+      {},
+      element('th', { scope: 'row' }, means.length > 1 ? `${i + 1} ${name}` : name),
+      ...[
+        fixed(length(mean), 2),
+        inPlane === null || inPlane === undefined ? '–' : percent(inPlane),
+        count(n),
+        region === null || region === undefined ? '–' : count(region.groups),
+      ].map((cell) => element('td', { class: 'number' }, cell)),
+    );
+  });
+  const head = ['class', 'length in the plane', 'in-plane share of ‖Δ‖²', 'rows', 'groups'].map(
+    (name, i) => element('th', { scope: 'col', class: i === 0 ? false : 'number' }, name),
+  );
+  return element(
+    'table',
+    { class: 'cosines' },
+    element('caption', {}, 'Mean shifts of the rows shown'),
+    element('thead', {}, element('tr', {}, ...head)),
+    element('tbody', {}, ...rows),
+  );
 }
 
 /** A mark and what it stands for. */
@@ -122,6 +217,10 @@ export function legendKey(
   return element('span', { class: 'key' }, mark(shape, isFilled, colour), words);
 }
 
+const disc = 'M2,7a5,5 0 1,0 10,0a5,5 0 1,0 -10,0';
+const ellipse = 'M1,7a6,4 0 1,0 12,0a6,4 0 1,0 -12,0';
+const triangle = 'M7,1.5L13,12H1Z';
+
 /** One mark of the legend. */
 function mark(shape: string, isFilled: boolean, colour: string): SVGSVGElement {
   const svg = document.createElementNS(svgNamespace, 'svg');
@@ -130,7 +229,7 @@ function mark(shape: string, isFilled: boolean, colour: string): SVGSVGElement {
     .attr('width', 14)
     .attr('height', 14)
     .append('path')
-    .attr('d', shape === 'disc' ? 'M2,7a5,5 0 1,0 10,0a5,5 0 1,0 -10,0' : 'M7,1.5L13,12H1Z')
+    .attr('d', shape === 'disc' ? disc : shape === 'ellipse' ? ellipse : triangle)
     .attr('fill', isFilled ? colour : 'none')
     .attr('stroke', colour)
     .attr('stroke-width', 1.6);

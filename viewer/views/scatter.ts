@@ -14,7 +14,9 @@ import { bytesOf } from '../palette.ts';
 import type { Palette } from '../palette.ts';
 import { Raster, makeStamp } from '../raster.ts';
 import type { Shape, Stamp } from '../raster.ts';
+import type { Region } from '../regions.ts';
 import type { MeanShift } from '../sentences.ts';
+import type { ArrowKind } from '../state.ts';
 
 /** One row of the plane at two checkpoints. */
 export interface ShiftPlot {
@@ -30,6 +32,8 @@ export interface ShiftPlot {
   readonly afterColour: string;
   readonly axes: readonly [string, string];
   readonly means: readonly MeanShift[];
+  /** A tail for each row, or rows faded behind the means. */
+  readonly arrows: ArrowKind;
   /** The row under the cursor and the pinned one. */
   readonly cursor: number | null;
   readonly pinned: number | null;
@@ -89,7 +93,7 @@ export function drawPoints(
   const context = canvas.getContext('2d');
   if (context === null) return raster;
   context.scale(ratio, ratio);
-  drawTails(context, plot, scales);
+  if (plot.arrows === 'rows') drawTails(context, plot, scales);
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.globalAlpha = 1;
   stampRows(raster, plot, scales, palette, ratio);
@@ -123,7 +127,8 @@ function stampRows(
     const py = y(at[2 * row + 1]) * ratio;
     raster.put(stamp, px, py, bytesOf(colour), alpha, plot.isShown[row] ? row : -1);
   };
-  const alpha = n <= 400 ? 0.9 : n <= mostTails ? 0.75 : 0.5;
+  const full = n <= 400 ? 0.9 : n <= mostTails ? 0.75 : 0.5;
+  const alpha = plot.arrows === 'rows' ? full : 0.4 * full;
   for (let row = 0; row < n; row++) {
     if (plot.isShown[row]) continue;
     put(row, false, palette.neutral, 0.22);
@@ -239,6 +244,9 @@ function drawMeans(group: Group, plot: ShiftPlot, scales: PlaneScales, palette: 
     10,
     inner.height - 10,
   );
+  for (const { to, region } of plot.means) {
+    if (region !== null && region !== undefined) drawRegion(group, to, region, scales, palette);
+  }
   for (const [i, { name, from, to }] of plot.means.entries()) {
     const start = [x(from[0]), y(from[1])];
     const tip = [x(to[0]), y(to[1])];
@@ -254,11 +262,16 @@ function drawMeans(group: Group, plot: ShiftPlot, scales: PlaneScales, palette: 
         .attr('stroke', colour)
         .attr('stroke-width', width)
         .attr('stroke-linecap', 'round')
-        .attr('stroke-linejoin', 'round');
+        .attr('stroke-linejoin', 'round')
+        // Harmless rows are what the others are held against.
+        .attr('stroke-dasharray', name.startsWith('harmless') ? '5 4' : null);
     }
     // Beyond the tip, where the shaft is not; but never out of the plot.
-    const isLeftward = tip[0] - start[0] < -6 && tip[0] > 110;
-    const isRight = isLeftward || tip[0] > inner.width - 110;
+    // Where names have no room, the number of the table below stands for the class.
+    const words = inner.width < 420 && plot.means.length > 1 ? String(i + 1) : name;
+    const room = 30 + 7 * words.length;
+    const isLeftward = tip[0] - start[0] < -6 && tip[0] > room;
+    const isRight = isLeftward || tip[0] > inner.width - room;
     group
       .append('text')
       .attr('x', tip[0] + (isRight ? -12 : 12))
@@ -272,7 +285,36 @@ function drawMeans(group: Group, plot: ShiftPlot, scales: PlaneScales, palette: 
       .attr('stroke-width', 4)
       .attr('stroke-linejoin', 'round')
       .attr('paint-order', 'stroke')
-      .text(name);
+      .text(words);
+  }
+}
+
+/** The 95 % region of a mean shift, about its tip. */
+function drawRegion(
+  group: Group,
+  to: readonly [number, number],
+  { u, v }: Region,
+  { x, y }: PlaneScales,
+  palette: Palette,
+): void {
+  const points = Array.from({ length: 49 }, (_, i) => {
+    const turn = (i / 48) * 2 * Math.PI;
+    const at = (axis: 0 | 1): number =>
+      to[axis] + u[axis] * Math.cos(turn) + v[axis] * Math.sin(turn);
+    return `${x(at(0)).toFixed(2)},${y(at(1)).toFixed(2)}`;
+  });
+  for (const [colour, width, fill] of [
+    [palette.ground, 4.5, 'none'],
+    [palette.ink, 1.5, palette.ink],
+  ] as const) {
+    group
+      .append('path')
+      .attr('class', 'region')
+      .attr('d', `M${points.join('L')}Z`)
+      .attr('fill', fill)
+      .attr('fill-opacity', 0.14)
+      .attr('stroke', colour)
+      .attr('stroke-width', width);
   }
 }
 
