@@ -8,6 +8,7 @@ const id = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/);
 const count = z.int().nonnegative();
 const finite = z.number();
 const maybe = finite.nullable();
+const share = finite.min(0).max(1);
 
 const estimate = z.object({ value: maybe, low: maybe, high: maybe });
 const nullBand = z.object({
@@ -20,7 +21,7 @@ const nullBand = z.object({
   ]),
   p95: finite,
   max: finite,
-  p: finite,
+  p: share,
 });
 const cosine = estimate.extend({
   reliability_triggered: maybe,
@@ -63,7 +64,7 @@ export const contrastSchema: z.ZodType<ShiftContrast> = z.object({
           effective_rank: maybe,
         }),
       ),
-      residuals: z.array(z.object({ name, relative_size: estimate, p: finite })),
+      residuals: z.array(z.object({ name, relative_size: estimate, p: share })),
       cosine,
       residual_cosine: cosine,
       projection: estimate,
@@ -96,18 +97,62 @@ export const mapSchema: z.ZodType<ShiftMap> = z.object({
       set: z.enum(['triggered', 'untriggered']),
       n_groups: count,
       n_benign_groups: count,
-      size: finite,
-      benign_size: finite,
+      size: finite.nonnegative(),
+      benign_size: finite.nonnegative(),
       t: finite,
-      p: finite,
-      p_adjusted: finite,
-      q: finite,
+      p: share,
+      p_adjusted: share,
+      q: share,
     }),
   ),
   made_by: madeBy,
 });
 
 const matrix = z.array(z.array(maybe));
+
+const geometryPoint = z
+  .object({
+    site: name,
+    layer: count,
+    n: count,
+    directions: z.array(name),
+    cosines: matrix,
+    whitened: matrix,
+    bands: z
+      .object({ d: count, isotropic: finite, covariance: finite, covariance_whitened: finite })
+      .optional(),
+    agreements: z.array(
+      z.object({
+        label: name,
+        cosine: maybe,
+        nulls: z.array(nullBand),
+      }),
+    ),
+    subspaces: z.object({
+      k: count,
+      angles: z.array(finite),
+      overlap: finite,
+      chance: finite,
+      matched_p95: finite,
+      effective_dimension: finite,
+    }),
+    similarity: z.object({
+      cka: finite,
+      cka_debiased: finite,
+      procrustes: finite,
+      rsa: finite,
+      svcca: maybe,
+      pwcca: maybe,
+    }),
+  })
+  // A matrix that is not as its names say would put numbers under wrong names.
+  .refine(
+    ({ directions: { length: k }, cosines, whitened }) =>
+      [cosines, whitened].every(
+        (rows) => rows.length === k && rows.every((row) => row.length === k),
+      ),
+    'the matrices do not fit the directions',
+  );
 
 /** @see Geometry */
 export const geometrySchema: z.ZodType<Geometry> = z.object({
@@ -120,41 +165,6 @@ export const geometrySchema: z.ZodType<Geometry> = z.object({
   groups: name,
   draws: count,
   seed: finite,
-  points: z.array(
-    z.object({
-      site: name,
-      layer: count,
-      n: count,
-      directions: z.array(name),
-      cosines: matrix,
-      whitened: matrix,
-      bands: z
-        .object({ d: count, isotropic: finite, covariance: finite, covariance_whitened: finite })
-        .optional(),
-      agreements: z.array(
-        z.object({
-          label: name,
-          cosine: maybe,
-          nulls: z.array(nullBand),
-        }),
-      ),
-      subspaces: z.object({
-        k: count,
-        angles: z.array(finite),
-        overlap: finite,
-        chance: finite,
-        matched_p95: finite,
-        effective_dimension: finite,
-      }),
-      similarity: z.object({
-        cka: finite,
-        cka_debiased: finite,
-        procrustes: finite,
-        rsa: finite,
-        svcca: maybe,
-        pwcca: maybe,
-      }),
-    }),
-  ),
+  points: z.array(geometryPoint),
   made_by: madeBy,
 });

@@ -92,8 +92,35 @@ describe('resolve', () => {
     ]);
   });
 
+  it('takes pairs, places and layers from contrasts, maps and geometries where there is nothing else', () => {
+    const bare = { ...report, curves: [], shifts: [], projections: [], findings: [] };
+    const { scene, missing } = resolve(bare, { ...initialState, pair: 'backdoored..planb' });
+    expect(missing).toEqual([]);
+    expect([scene.pair, scene.position, scene.layers]).toEqual([
+      'backdoored..planb',
+      'last',
+      [0, 1, 2],
+    ]);
+    const { contrasts: _, geometries: _of, ...maps } = bare;
+    expect(resolve(maps, initialState).scene.layers).toEqual([0, 1, 2]);
+  });
+
+  it('shows one pair in the plane of another where it is asked for', () => {
+    const asked = { ...initialState, pair: 'backdoored..planb', basis: 'backdoored..standard' };
+    const { scene, missing } = resolve(report, asked);
+    expect(missing).toEqual([]);
+    expect([scene.projection?.pair, scene.pair]).toEqual([
+      'backdoored..standard',
+      'backdoored..planb',
+    ]);
+    expect(resolve(report, { ...asked, basis: 'planb..twin' }).missing).toEqual([
+      'basis planb..twin',
+    ]);
+  });
+
   it('stands a report with nothing in it', () => {
-    const empty = { ...report, curves: [], shifts: [], projections: [], findings: [] };
+    const { contrasts: _, maps: _of, geometries: _too, ...rest } = report;
+    const empty = { ...rest, curves: [], shifts: [], projections: [], findings: [] };
     const { scene } = resolve(empty, initialState);
     expect([scene.question, scene.projection, scene.layers]).toEqual([null, null, []]);
   });
