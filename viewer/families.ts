@@ -15,7 +15,7 @@ export function familyKey({ where, benign, trigger }: Rows): string {
 }
 
 /** In words, for a choice. */
-export function familyWords({ where, benign }: Rows): string {
+function familyWords({ where, benign }: Rows): string {
   return `${where === '' ? 'all rows' : where} · benign: ${benign}`;
 }
 

@@ -138,7 +138,7 @@ function plainBand(
 }
 
 /** The null whose band is widest; null where there is none. */
-export function strongestNull(nulls: readonly DirectionNullBand[]): DirectionNullBand | null {
+function strongestNull(nulls: readonly DirectionNullBand[]): DirectionNullBand | null {
   return nulls.reduce<DirectionNullBand | null>(
     (most, each) => (most === null || each.p95 > most.p95 ? each : most),
     null,

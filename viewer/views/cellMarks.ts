@@ -25,9 +25,12 @@ export function coloured(group: Group, box: Box, fill: string, edge: string): vo
 
 /** Strokes from corner to corner of what is not significant. */
 export function strike(group: Group, { x, y, width, height }: Box, palette: Palette): void {
+  // In cells too small for numbers a short stroke will do: long ones would be a pattern of their own.
+  const isSmall = height < 17 || width < 30;
+  const [w, h] = isSmall ? [5, 5] : [width - 6, height - 6];
   group
     .append('path')
-    .attr('d', `M${x + 3},${y + height - 3}L${x + width - 3},${y + 3}`)
+    .attr('d', `M${x + (width - w) / 2},${y + (height + h) / 2}l${w},${-h}`)
     .attr('stroke', palette.muted)
     .attr('stroke-opacity', 0.55)
     .attr('stroke-width', 1);

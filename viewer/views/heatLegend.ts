@@ -10,7 +10,7 @@ import type { Ramp } from '../ramps.ts';
 import { coloured, corner, strike } from './cellMarks.ts';
 
 /** Width of a letter, about. */
-export const letter = 6.4;
+const letter = 6.4;
 /** From here on the keys stand beside the scale. */
 const wide = 640;
 

@@ -52,7 +52,9 @@ export function mapLayout(plot: MapPlot, width: number): MapLayout {
   const cellWidth = (perLine: number, across: number): number =>
     (width / across - left - (across > 1 ? bandGap : 0) - (perLine - 1) * panelGap) /
     (perLine * columns.length);
-  const smallest = Math.max(38, narrowestPanel / columns.length);
+  // Cells too low for a number need not be wide enough for one.
+  const least = hasRoom({ width: 38, height: cellHeight(layers.length) }) ? 38 : 20;
+  const smallest = Math.max(least, narrowestPanel / columns.length);
   const choices = [
     ...bands.map((_, i) => ({ across: bands.length - i, perLine: panels.length })),
     { across: 1, perLine: 2 },
@@ -101,6 +103,11 @@ function namesWithin(positions: readonly string[], width: number): string[][] | 
   const fits = (word: string): boolean => word.length * boldLetter <= width - 2;
   const lines = positions.map((name) => (fits(name) ? [name] : name.split(/(?<=[_:])/)));
   return lines.every((words) => words.length < 4 && words.every(fits)) ? lines : null;
+}
+
+/** Whether a number can be written in a cell. */
+function hasRoom({ width, height }: Size): boolean {
+  return width >= 36 && height >= 17;
 }
 
 function cellHeight(layers: number): number {
@@ -207,7 +214,7 @@ function drawCells(
 ): void {
   const band = plot.bands[area.band];
   const panel = plot.panels[area.panel];
-  const hasNumbers = cell.width >= 36 && cell.height >= 17;
+  const hasNumbers = hasRoom(cell);
   for (const [line, layer] of plot.layers.toReversed().entries()) {
     for (const [i, column] of plot.columns.entries()) {
       const found = cellAt(band, panel, layer, column);

@@ -15,7 +15,7 @@ import type { Box } from './cellMarks.ts';
 
 const names = 92;
 const head = 46;
-const foot = 76;
+const foot = 92;
 const letter = 6.5;
 
 export interface MatrixLayout extends Size {
@@ -55,7 +55,8 @@ export function drawMatrix(
   drawKey(group, ramp, layout, palette);
   for (const [i, row] of plot.cells.entries()) {
     const y = head + i * cell.height;
-    twoLines(group, row[0].row, { x: names - 8, y: y + cell.height / 2 - 3 }, 'end', 13, palette);
+    const name = isTight(layout) ? `${i + 2} ${row[0].row}` : row[0].row;
+    twoLines(group, name, { x: names - 8, y: y + cell.height / 2 - 3 }, 'end', 13, palette);
     for (const [j, found] of row.entries()) {
       const box = { x: names + j * cell.width, y, ...cell };
       drawCell(group, found, box, ramp, palette);
@@ -64,7 +65,7 @@ export function drawMatrix(
     }
   }
   const below = head + plot.cells.length * cell.height;
-  for (const [i, words] of footnotes(plot).entries()) {
+  for (const [i, words] of footnotes(plot, layout).entries()) {
     text(group, words, { x: 2, y: below + 50 + 16 * i }, palette.muted);
   }
   const last = plot.cells.at(-1) ?? [];
@@ -73,16 +74,24 @@ export function drawMatrix(
       x: names + (j + 0.5) * cell.width,
       y: below + 15,
     };
-    twoLines(group, column, at, 'middle', Math.floor(cell.width / letter), palette);
+    const name = isTight(layout) ? String(j + 1) : column;
+    twoLines(group, name, at, 'middle', Math.floor(cell.width / letter), palette);
   }
 }
 
-function footnotes({ kind, cells }: GeometryPlot): string[] {
+/** Whether columns have no room for names: then they carry the numbers of the rows. */
+function isTight({ cell }: MatrixLayout): boolean {
+  return cell.width < 50;
+}
+
+function footnotes({ kind, cells }: GeometryPlot, layout: MatrixLayout): string[] {
   const all = cells.flat();
+  const first = isTight(layout) && all.length > 0 ? [`1: ${all[0].column}`] : [];
   if (kind === 'whitened' && all.every(({ band }) => band === null)) {
-    return ['No null in the report for these: not judged.'];
+    return [...first, 'No null in the report for these: not judged.'];
   }
   return [
+    ...first,
     ...(all.some(({ isInside }) => isInside) ? ['Struck through: no more than its null.'] : []),
     ...(all.some(({ band }) => band?.isWeak === true)
       ? ['* isotropic: the only null known, a weak one.']
@@ -124,7 +133,8 @@ function twoLines(
   longest: number,
   palette: Palette,
 ): void {
-  const at = Math.max(name.lastIndexOf(' in '), name.lastIndexOf(' of '));
+  const joint = Math.max(name.lastIndexOf(' in '), name.lastIndexOf(' of '));
+  const at = joint >= 0 || name.length <= longest ? joint : name.lastIndexOf(' ');
   if (at < 0) {
     text(group, shorten(name, longest), { x, y: y + 7, anchor }, palette.ink);
     return;

@@ -44,7 +44,7 @@ interface Scales extends Size {
 }
 
 /** Where the panel's scales lie within `cell`. */
-export function panelScales({ xs, domain }: Panel, cell: Size): Scales {
+function panelScales({ xs, domain }: Panel, cell: Size): Scales {
   const width = Math.max(20, cell.width - margins.left - margins.right);
   const height = cell.height - margins.top - margins.bottom;
   const first = xs[0] ?? 0;
