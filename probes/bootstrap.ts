@@ -97,10 +97,12 @@ function drawStatistics(
 }
 
 /**
- * Two levels: seeds are drawn, then within each drawn seed its prompts, a prompt with all its conditions.
+ * Two levels, nested: seeds are drawn, then within each drawn seed its own prompts, a prompt with all its
+ * conditions.
  *
  * Trap: with S seeds there are few ways to draw seeds; three seeds give an interval that says little
- * more than their range, and it is too narrow.
+ * more than their range, and it is too narrow. Where all seeds answer the same prompts use `crossedInterval`:
+ * drawing prompts anew in each seed averages away what the prompts have in common.
  *
  * @param sizes Units within each seed, `[S]`.
  * @param statistic Of one seed, from how often each of its units was drawn; seeds are averaged.
@@ -123,4 +125,47 @@ export function hierarchicalBootstrap(
     return sum / sizes.length;
   });
   return percentileInterval(values, level);
+}
+
+/** A number of one seed, and the same number under the drawings of prompts that all seeds share. */
+export interface SeedDraws {
+  readonly value: number;
+  /** In the b-th place under the b-th drawing, `[draws]`. */
+  readonly draws: ArrayLike<number>;
+}
+
+/**
+ * Two levels, crossed: every seed answers the same prompts. Each draw takes seeds with replacement, and
+ * prompts once for all of them, a prompt with all its conditions and in all its seeds; seeds are averaged.
+ *
+ * Trap: as for `hierarchicalBootstrap`, too narrow for few seeds, by √(S−1)/√S and by normal for t.
+ *
+ * @returns Of the mean over seeds; NaN where a seed's number, or one of its draws, is none.
+ * @see Owen 2007, Ann. Appl. Stat. 1, 386–411 (the pigeonhole bootstrap).
+ */
+export function crossedInterval(
+  seeds: readonly SeedDraws[],
+  random: Random,
+  level: number = 0.95,
+): Interval {
+  invariant(seeds.length > 0, 'a bootstrap over no seeds');
+  const values = Float64Array.from({ length: seeds[0].draws.length }, (_, b) => {
+    let sum = 0;
+    for (let s = 0; s < seeds.length; s++) sum += seeds[random.below(seeds.length)].draws[b];
+    return sum / seeds.length;
+  });
+  const isWhole =
+    seeds.every(({ value }) => Number.isFinite(value)) && values.every(Number.isFinite);
+  return isWhole ? percentileInterval(values, level) : { low: Number.NaN, high: Number.NaN };
+}
+
+/**
+ * Draws of a length, brought to lie around it: a drawn mean is longer than the mean itself, by its noise,
+ * and what draws are longer by on average (in squares) is taken off. Shape: `[draws] → [draws]`.
+ */
+export function lengthDraws(value: number, draws: ArrayLike<number>): Float64Array {
+  let squares = 0;
+  for (let b = 0; b < draws.length; b++) squares += draws[b] ** 2 / draws.length;
+  const excess = squares - value ** 2;
+  return Float64Array.from(draws, (draw) => Math.sqrt(Math.max(0, draw ** 2 - excess)));
 }

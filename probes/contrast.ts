@@ -42,12 +42,19 @@ export interface Contrast {
   readonly groups: number;
   /** The atoms' sums of Δ, or coordinates with the same inner products: `[atoms, ≤ d]`. */
   readonly sums: Rows;
+  /** Their squared lengths, `[atoms]`. */
+  readonly squares: Float64Array;
 }
 
 /** The four sets as one draw or one division shows them. */
 export interface Moments {
   /** Inner products of the mean shifts, `[4, 4]`. */
   readonly products: Float64Array;
+  /**
+   * What noise does not add to: inner products of sums of different groups alone, over those of their
+   * numbers of rows; the mean shift's squared length without bias, `[4]`. May be below 0; NaN for one group.
+   */
+  readonly free: Float64Array;
   /** Mean ‖h before‖, `[4]`. */
   readonly lengths: Float64Array;
   /** Mean ‖Δ‖/‖h before‖, `[4]`. */
@@ -95,7 +102,12 @@ export function contrastOf(
   const stacked = new Float64Array(sums.length * before.d);
   sums.forEach((sum, i) => stacked.set(sum, i * before.d));
   const full = { n: sums.length, d: before.d, data: stacked };
-  return { atoms, groups: indexOf.size, sums: full.n < full.d ? sameProducts(full) : full };
+  return {
+    atoms,
+    groups: indexOf.size,
+    sums: full.n < full.d ? sameProducts(full) : full,
+    squares: Float64Array.from(sums, (sum) => dot(sum, sum)),
+  };
 }
 
 function checkSets(sets: SetRows): void {
@@ -161,8 +173,9 @@ function sameProducts(x: Rows): Rows {
 }
 
 /** The sets as they are, or as a draw has them; null where a set was not drawn. @param counts Of groups. */
-export function momentsOf({ atoms, sums }: Contrast, counts?: Int32Array): Moments | null {
+export function momentsOf({ atoms, sums, squares }: Contrast, counts?: Int32Array): Moments | null {
   const n = new Float64Array(4);
+  const own = { n: new Float64Array(4), square: new Float64Array(4) };
   const lengths = new Float64Array(4);
   const ratios = new Float64Array(4);
   const means = setNames.map(() => new Float64Array(sums.d));
@@ -170,6 +183,8 @@ export function momentsOf({ atoms, sums }: Contrast, counts?: Int32Array): Momen
     const weight = counts?.[atom.group] ?? 1;
     if (weight === 0) return;
     n[atom.set] += weight * atom.n;
+    own.n[atom.set] += (weight * atom.n) ** 2;
+    own.square[atom.set] += weight ** 2 * squares[a];
     lengths[atom.set] += weight * atom.length;
     ratios[atom.set] += weight * atom.ratio;
     axpy(weight, rowAt(sums, a), means[atom.set]);
@@ -181,12 +196,21 @@ export function momentsOf({ atoms, sums }: Contrast, counts?: Int32Array): Momen
     ratios[s] /= n[s];
     for (let t = 0; t < 4; t++) products[4 * s + t] = dot(means[s], means[t]) / (n[s] * n[t]);
   }
-  return { products, lengths, ratios };
+  const free = Float64Array.from(n, (count, s) => {
+    const others = count ** 2 - own.n[s];
+    return others > 0 ? (products[5 * s] * count ** 2 - own.square[s]) / others : Number.NaN;
+  });
+  return { products, free, lengths, ratios };
 }
 
 export interface ContrastNumbers {
   /** ‖mean Δ‖ / mean ‖h before‖ of each set, `[4]`. */
   readonly sizes: readonly number[];
+  /**
+   * As `sizes` without what noise adds, so that sets of unequal numbers can be compared, `[4]`: ±√|‖mean Δ‖²|,
+   * negative where noise would have given more. Cut off at 0 it would favour the noisier set.
+   */
+  readonly freeSizes: readonly number[];
   /** mean (‖Δ‖ / ‖h before‖) of each set, `[4]`. */
   readonly rowSizes: readonly number[];
   /** ‖mean Δ − mean Δ of benign rows with the same trigger‖ / mean ‖h before‖, `[triggered, untriggered]`. */
@@ -202,7 +226,7 @@ export interface ContrastNumbers {
 }
 
 /** All comparisons of the four sets; NaN where a set did not move. */
-export function contrastNumbers({ products: p, lengths, ratios }: Moments): ContrastNumbers {
+export function contrastNumbers({ products: p, free, lengths, ratios }: Moments): ContrastNumbers {
   const at = (s: number, t: number): number => p[4 * s + t];
   const size = (squared: number): number => Math.sqrt(Math.max(0, squared));
   const residual = (s: number, t: number): number =>
@@ -211,6 +235,7 @@ export function contrastNumbers({ products: p, lengths, ratios }: Moments): Cont
     Math.max(-1, Math.min(1, product / (size(a) * size(b))));
   return {
     sizes: [0, 1, 2, 3].map((s) => size(at(s, s)) / lengths[s]),
+    freeSizes: Array.from(free, (v, s) => (Math.sign(v) * Math.sqrt(Math.abs(v))) / lengths[s]),
     rowSizes: [...ratios],
     residualSizes: [0, 1].map((s) => size(residual(s, s)) / lengths[s]),
     cosine: cos(at(0, 1), at(0, 0), at(1, 1)),

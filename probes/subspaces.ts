@@ -10,7 +10,7 @@ import type { Random } from '../src/base/random.ts';
 import { thinSvd } from '../src/math/decompose.ts';
 import { rowAt } from '../src/math/rows.ts';
 import type { Rows } from '../src/math/rows.ts';
-import { axpy, timesTransposed } from '../src/math/vectors.ts';
+import { axpy, dot, norm, timesTransposed } from '../src/math/vectors.ts';
 import { covarianceMatched } from './spectrum.ts';
 import type { Spectrum } from './spectrum.ts';
 
@@ -89,9 +89,18 @@ export function matchedOverlaps(
   random: Random,
 ): Float64Array {
   return Float64Array.from({ length: draws }, () => {
-    const data = new Float64Array(k * u.d);
-    for (let i = 0; i < k; i++) data.set(covarianceMatched(spectrum, random), i * u.d);
-    const drawn = thinSvd({ n: k, d: u.d, data }).right;
-    return subspaceDistances(principalAngles(u, drawn)).overlap;
+    const drawn: Float64Array[] = [];
+    for (let i = 0; i < k; i++) drawn.push(orthogonal(covarianceMatched(spectrum, random), drawn));
+    // Σcos²θ of principal angles is the sum of all squared products of two orthonormal bases.
+    let sum = 0;
+    for (let i = 0; i < u.n; i++) for (const axis of drawn) sum += dot(rowAt(u, i), axis) ** 2;
+    return sum / Math.min(k, u.n);
   }).sort();
+}
+
+/** The part of `v` across `basis`, at unit length; twice, since once leaves what rounding left. */
+function orthogonal(v: Float64Array, basis: readonly Float64Array[]): Float64Array {
+  for (let pass = 0; pass < 2; pass++) for (const axis of basis) axpy(-dot(axis, v), axis, v);
+  const length = norm(v);
+  return v.map((value) => value / length);
 }

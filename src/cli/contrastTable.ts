@@ -1,88 +1,152 @@
 /** Contrasts of shifts in the terminal: never a shift without its harmless control and its n. */
 
 import type { ContrastPoint, Estimate, ShiftContrast, ShiftMap } from '../contract/contrasts.ts';
-import { table } from './tables.ts';
+import { table, type Column } from './tables.ts';
 
-interface Line {
-  readonly contrast: ShiftContrast;
-  readonly point: ContrastPoint;
+/** For each contrast what is compared and how many rows, then its sites in tables of 80 characters. */
+export function contrastLines(contrasts: readonly ShiftContrast[]): string[] {
+  const lines = contrasts.flatMap((contrast) => [...linesOf(contrast), '']);
+  const hasControl = contrasts.some(({ control }) => control !== null);
+  return hasControl
+    ? lines.slice(0, -1)
+    : [...lines, 'no control loaded: name a checkpoint that was trained otherwise with --control'];
 }
 
-/** One line a site: the target's size and its control's, then how the sides agree. */
-export function contrastLines(contrasts: readonly ShiftContrast[]): string[] {
-  const lines: readonly Line[] = contrasts.flatMap((contrast) =>
-    contrast.points.map((point) => ({ contrast, point })),
-  );
-  const size =
-    (s: number) =>
-    ({ point }: Line) =>
-      `${estimateText(point.sets[s].relative_size)} n=${point.sets[s].n}`;
+function linesOf(contrast: ShiftContrast): string[] {
+  const { points } = contrast;
   return [
-    'size of the mean shift, over the activation’s size before [95 % over groups]:',
-    ...table(lines, [
-      { title: 'pair', cell: ({ contrast }) => contrast.pair },
-      { title: 'position', cell: ({ contrast }) => contrast.position },
-      { title: 'site', cell: ({ point }) => point.site },
+    ...headLines(contrast),
+    '',
+    'size: length of the mean shift over the activation’s length before [95 %]',
+    ...table(points, [
+      siteColumn,
       { title: 'triggered', cell: size(0) },
-      { title: 'harmless, triggered', cell: size(2) },
       { title: 'untriggered', cell: size(1) },
-      { title: 'harmless, untriggered', cell: size(3) },
+      { title: 'harmless, trig.', cell: size(2) },
+      { title: 'harmless, untr.', cell: size(3) },
     ]),
     '',
-    'triggered against untriggered; “less harmless” takes the harmless rows’ mean shift away on both sides:',
-    ...table(lines, [
-      { title: 'pair', cell: ({ contrast }) => contrast.pair },
-      { title: 'position', cell: ({ contrast }) => contrast.position },
-      { title: 'site', cell: ({ point }) => point.site },
-      { title: 'cosine', cell: ({ point }) => estimateText(point.cosine) },
-      { title: 'ceiling', cell: ({ point }) => numberText(point.cosine.ceiling) },
-      { title: 'without noise', cell: ({ point }) => numberText(point.cosine.disattenuated) },
-      { title: 'less harmless', cell: ({ point }) => estimateText(point.residual_cosine) },
-      { title: 'projection', cell: ({ point }) => estimateText(point.projection) },
-      { title: 'less harmless', cell: ({ point }) => estimateText(point.residual_projection) },
-      { title: 'residual size (triggered)', cell: residualText },
-      { title: 'affine R² u/t', cell: affineText },
+    'triggered against untriggered',
+    ...table(points, [
+      siteColumn,
+      { title: 'cosine', cell: ({ cosine }) => estimateText(cosine) },
+      { title: 'ceiling', cell: ({ cosine }) => numberText(cosine.ceiling) },
+      { title: 'rid of noise', cell: ({ cosine }) => numberText(cosine.disattenuated) },
+      { title: 'projection', cell: ({ projection }) => estimateText(projection) },
+      { title: 'affine', cell: affineText },
+    ]),
+    '',
+    'less the mean shift of harmless rows with the same trigger',
+    ...table(points, [
+      siteColumn,
+      { title: 'size, triggered', cell: residualText },
+      { title: 'cosine', cell: ({ residual_cosine: cosine }) => estimateText(cosine) },
+      { title: 'projection', cell: ({ residual_projection: share }) => estimateText(share) },
+    ]),
+    ...nullLines(points),
+  ];
+}
+
+function headLines({
+  pair,
+  position,
+  control,
+  where,
+  benign,
+  settings,
+  points,
+}: ShiftContrast): string[] {
+  const [{ sets, n_groups: groups }] = points;
+  const beside = control === null ? '' : `, beside ${control}`;
+  const target = where.trim() === '' ? 'all that are not harmless' : where;
+  return [
+    `${pair} at ${position}${beside}`,
+    `  target rows: ${target}; n = ${sets[0].n} triggered, ${sets[1].n} untriggered`,
+    `  harmless rows: ${benign}; n = ${sets[2].n} triggered, ${sets[3].n} untriggered`,
+    `  ${groups} groups by ${settings.groups}, drawn ${settings.bootstraps} times`,
+  ];
+}
+
+/** The raw cosine beside what directions that mean nothing reach in the place of the triggered shift. */
+function nullLines(points: readonly ContrastPoint[]): string[] {
+  const families = points[0].cosine.nulls?.map(({ family }) => family) ?? [];
+  if (families.length === 0) return [];
+  return [
+    '',
+    'would a meaningless shift agree as well? 95 % of |cosines| lie below',
+    ...table(points, [
+      siteColumn,
+      { title: 'cosine', cell: ({ cosine }) => numberText(cosine.value), align: 'right' },
+      ...families.map((family, f) => ({
+        title: shortFamilies[family],
+        cell: ({ cosine: { nulls = [] } }: ContrastPoint) =>
+          `${numberText(nulls[f].p95)} p=${pText(nulls[f].p)}`,
+      })),
     ]),
   ];
 }
 
+const shortFamilies = {
+  isotropic: 'isotropic',
+  covariance: 'covariance',
+  'random difference': 'halves',
+  'shuffled labels': 'shuffled',
+  'benign shift': 'harmless',
+} as const;
+
 /** The cells of a map that survive all tests, and how many there were. */
 export function mapLines({ cells, pair, permutations }: ShiftMap): string[] {
   const found = cells.filter(({ p_adjusted: p }) => p <= 0.05);
-  const head = `${pair}: target rows moved otherwise than harmless ones in ${found.length} of ${cells.length} cells (max-T, ${permutations} divisions, p ≤ .05)`;
-  return found.length === 0
-    ? [head]
-    : [
-        head,
-        ...table(found, [
-          { title: 'position', cell: ({ position }) => position },
-          { title: 'site', cell: ({ site }) => site },
-          { title: 'rows', cell: ({ set }) => set },
-          { title: '‖Δ‖/‖h‖', cell: ({ size }) => size.toFixed(3), align: 'right' },
-          { title: 'harmless', cell: ({ benign_size: size }) => size.toFixed(3), align: 'right' },
-          { title: 'groups', cell: (cell) => `${cell.n_groups} + ${cell.n_benign_groups}` },
-          { title: 'p adjusted', cell: ({ p_adjusted: p }) => p.toFixed(3), align: 'right' },
-        ]),
-      ];
+  const head = [
+    `${pair}: target rows moved otherwise than harmless ones in ${found.length} of ${cells.length} cells`,
+    `(mean over groups of ‖Δ‖/‖h‖; max-T over ${permutations} divisions of groups, p ≤ .05)`,
+  ];
+  if (found.length === 0) return head;
+  return [
+    ...head,
+    ...table(found, [
+      { title: 'position', cell: ({ position, part }) => position + (part ? ` ${part}` : '') },
+      { title: 'site', cell: ({ site }) => site },
+      { title: 'rows', cell: ({ set }) => set },
+      { title: 'size', cell: (cell) => numberText(cell.size), align: 'right' },
+      { title: 'harmless', cell: (cell) => numberText(cell.benign_size), align: 'right' },
+      { title: 'groups', cell: (cell) => `${cell.n_groups} + ${cell.n_benign_groups}` },
+      { title: 'p', cell: ({ p_adjusted: p }) => pText(p), align: 'right' },
+    ]),
+  ];
 }
 
-/** `0.56 [0.49, 0.64]`, or `–` for what is undefined. */
-function estimateText({ value, low, high }: Estimate): string {
+const siteColumn: Column<ContrastPoint> = { title: 'site', cell: ({ site }) => site };
+
+function size(s: number): (point: ContrastPoint) => string {
+  return ({ sets }) => estimateText(sets[s].relative_size);
+}
+
+/** `.56 [.49, .64]`, or `–` for what is undefined. */
+export function estimateText({ value, low, high }: Estimate): string {
   if (low === null || high === null) return numberText(value);
   return `${numberText(value)} [${numberText(low)}, ${numberText(high)}]`;
 }
 
-/** Two decimals, or `–` for what is undefined. */
+/** Two decimals without a leading zero, or `–` for what is undefined. */
 export function numberText(value: number | null): string {
-  return value === null ? '–' : value.toFixed(2);
+  return value === null ? '–' : bare(value.toFixed(2));
 }
 
-function residualText({ point }: Line): string {
-  const [{ relative_size: size, p }] = point.residuals;
-  return `${estimateText(size)} p=${p.toFixed(3)}`;
+/** Three decimals without a leading zero. */
+export function pText(p: number): string {
+  return bare(p.toFixed(3));
 }
 
-function affineText({ point: { affine } }: Line): string {
+function bare(text: string): string {
+  return text.replace(/^(-?)0\./, '$1.').replace(/^-(\.0+)$/, '$1');
+}
+
+function residualText({ residuals: [{ relative_size: length, p }] }: ContrastPoint): string {
+  return `${estimateText(length)} p=${pText(p)}`;
+}
+
+function affineText({ affine }: ContrastPoint): string {
   if (affine === null) return '–';
   return `${numberText(affine.r2_untriggered)}/${numberText(affine.r2_triggered)}`;
 }

@@ -116,11 +116,13 @@ async function requireSame(at: string, plan: JsonObject, path: string): Promise<
   });
 }
 
-interface Lines extends Pick<Growing, 'values' | 'append' | 'sync'> {
+/** A file of JSON lines that only grows. */
+export interface Lines extends Pick<Growing, 'values' | 'append' | 'sync'> {
   close(): void;
 }
 
-async function openLines(path: string): Promise<Lines> {
+/** Opens it for appending: whole lines are kept, a torn one is cut off. */
+export async function openLines(path: string): Promise<Lines> {
   const bytes = (await readIfThere(path, 'RUN_INVALID')) ?? new Uint8Array(0);
   const { values, length } = wholeLines(bytes);
   const handle = await open(path, 'a').catch(explained(path));

@@ -6,7 +6,6 @@
  */
 
 import { UserError } from '../base/errors.ts';
-import type { ShouldStop } from '../base/progress.ts';
 import { Random } from '../base/random.ts';
 import type {
   ContrastPoint,
@@ -19,6 +18,7 @@ import { sha256OfBytes } from '../files/atomic.ts';
 import { parseSite } from '../graph/sites.ts';
 import { percentileInterval } from '../math/resample.ts';
 import { takeRows, type Rows } from '../math/rows.ts';
+import { lengthDraws } from '../../probes/bootstrap.ts';
 import { affineShift } from '../../probes/affineShift.ts';
 import {
   contrastNumbers,
@@ -35,8 +35,9 @@ import { groupedFolds } from '../../probes/folds.ts';
 import { ceilingOf, disattenuated, spearmanBrown } from '../../probes/reliability.ts';
 import { participationOf } from '../../probes/spectrum.ts';
 import type { Run } from '../record/run.ts';
+import { packageVersion } from '../record/versions.ts';
+import { bySites, type Working } from './bySites.ts';
 import { groupOf, sitesOfKind } from './chosen.ts';
-import { endedEarly } from './curves.ts';
 import { isTrue, parseWhere } from './where.ts';
 
 /** Which rows are compared. */
@@ -59,25 +60,17 @@ export interface ContrastRequest extends ContrastRows {
 /** Eigenvectors of more rows than this take longer than the answer is worth; the fit is then null. */
 const mostAffineRows = 1200;
 
-/** Evaluates one contrast; one with the same id in `known` is taken as it is. */
+/** Evaluates one contrast, site by site. */
 export async function shiftContrast(
   run: Run,
   request: ContrastRequest,
-  known: readonly ShiftContrast[] = [],
-  shouldStop: ShouldStop = () => false,
+  working: Working<ShiftContrast> = {},
 ): Promise<ShiftContrast> {
   const { before, after, control, position, siteKind, where, benign, trigger, settings } = request;
   const sites = sitesOfKind(run, before, siteKind);
   sitesOfKind(run, after, siteKind);
   const id = entryId(['contrast', `${before}-${after}`, position, siteKind], request);
-  const found = known.find((contrast) => contrast.id === id);
-  if (found?.points.length === sites.length) return found;
-  const points: ContrastPoint[] = [];
-  for (const site of sites) {
-    if (shouldStop()) throw endedEarly();
-    points.push(await contrastPoint(run, request, site));
-  }
-  return {
+  const entryOf = (points: readonly ContrastPoint[]): ShiftContrast => ({
     id,
     pair: `${before}..${after}`,
     control: control === null ? null : `${before}..${control}`,
@@ -88,7 +81,11 @@ export async function shiftContrast(
     trigger,
     settings,
     points,
-  };
+    made_by: packageVersion(),
+  });
+  const measure = async (site: string): Promise<ContrastPoint> =>
+    await contrastPoint(run, request, site);
+  return await bySites({ run, id, sites, measure, entryOf }, working);
 }
 
 /** Readable, and unique by everything that decides the numbers. */
@@ -196,16 +193,9 @@ function estimateOf(value: number, draws: readonly number[]): Estimate {
   return { value, ...percentileInterval(Float64Array.from(draws)) };
 }
 
-/**
- * As `estimateOf` for a length: drawn means are longer than the mean itself, by their noise; what they are
- * longer by on average (in squares) is taken off, so that the interval lies around the estimate.
- */
+/** As `estimateOf` for a length, whose draws are rid of the excess that noise gives them. */
 function lengthEstimate(value: number, draws: readonly number[]): Estimate {
-  const excess = draws.reduce((sum, draw) => sum + draw ** 2, 0) / draws.length - value ** 2;
-  return estimateOf(
-    value,
-    draws.map((draw) => Math.sqrt(Math.max(0, draw ** 2 - excess))),
-  );
+  return estimateOf(value, Array.from(lengthDraws(value, draws)));
 }
 
 function ceiling(

