@@ -17,3 +17,19 @@ export type Estimator = (typeof estimators)[number];
 export const deviceNames = ['cpu', 'webgpu', 'cuda', 'coreml', 'dml'] as const;
 
 export type DeviceName = (typeof deviceNames)[number];
+
+/** What lint finds, in the order of its output. */
+export const lintKinds = [
+  'duplicates',
+  'near_duplicates',
+  'group_straddles',
+  'trigger_in_clean',
+  'trigger_missing',
+  'unbalanced_cells',
+  'label_length',
+  'bag_of_words',
+  'tokens_lost',
+  'identical_activations',
+] as const;
+
+export type LintKind = (typeof lintKinds)[number];

@@ -19,6 +19,7 @@ import { generateSpec } from './specs/generate.ts';
 import { importSpec } from './specs/import.ts';
 import { geometrySpec } from './specs/geometry.ts';
 import { inspectSpec } from './specs/inspect.ts';
+import { lintSpec } from './specs/lint.ts';
 import { paritySpec } from './specs/parity.ts';
 import { probeSpec } from './specs/probe.ts';
 import { promptsSpec } from './specs/prompts.ts';
@@ -35,6 +36,7 @@ const commands: readonly Entry[] = [
   command(doctorSpec, async () => (await import('./commands/doctor.ts')).run),
   command(paritySpec, async () => (await import('./commands/parity.ts')).run),
   command(promptsSpec, async () => (await import('./commands/prompts.ts')).run),
+  command(lintSpec, async () => (await import('./commands/lint.ts')).run),
   command(extractSpec, async () => (await import('./commands/extract.ts')).run),
   command(generateSpec, async () => (await import('./commands/generate.ts')).run),
   command(probeSpec, async () => (await import('./commands/probe.ts')).run),

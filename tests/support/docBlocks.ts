@@ -21,6 +21,7 @@ import { generateSpec } from '../../src/cli/specs/generate.ts';
 import { geometrySpec } from '../../src/cli/specs/geometry.ts';
 import { importSpec } from '../../src/cli/specs/import.ts';
 import { inspectSpec } from '../../src/cli/specs/inspect.ts';
+import { lintSpec } from '../../src/cli/specs/lint.ts';
 import { paritySpec } from '../../src/cli/specs/parity.ts';
 import { probeSpec } from '../../src/cli/specs/probe.ts';
 import { promptsSpec } from '../../src/cli/specs/prompts.ts';
@@ -42,6 +43,7 @@ export const specs: readonly AnySpec[] = [
   doctorSpec,
   paritySpec,
   promptsSpec,
+  lintSpec,
   extractSpec,
   generateSpec,
   probeSpec,
