@@ -52,19 +52,58 @@ export function storedValue(g: Builder, name: string, tensor: StoredTensor): Val
  * reads here it reads without any learned feature.
  */
 export function untrainedTwin(model: Model, seed: number): Binding {
-  const { gainOffset = 0 } = model.architecture;
-  const shapes = new Map(
-    parametersOf(model.architecture, model.settings).map(({ name, shape }) => [name, shape]),
-  );
+  const draw = twinWeights(model, seed);
   return (g, name) => {
-    const shape = shapes.get(name);
-    invariant(shape !== undefined, `the architecture asks for "${name}", which it did not declare`);
-    const values = new Float32Array(shape.reduce((size, axis) => size * axis, 1));
-    if (shape.length === 1) values.fill(name.endsWith('.bias') ? 0 : 1 - gainOffset);
-    else {
-      const random = new Random(seed).fork('twin', name);
-      for (let i = 0; i < values.length; i++) values[i] = model.initialiserRange * random.normal();
+    const { shape, numbers } = draw(name);
+    const values = new Float32Array(product(shape));
+    let at = 0;
+    for (const some of numbers) {
+      values.set(some, at);
+      at += some.length;
     }
     return g.floats(name, shape, values);
   };
+}
+
+/** One of a twin's weights. */
+export interface DrawnWeight {
+  readonly shape: readonly number[];
+  /** Its numbers in order, some at a time. */
+  readonly numbers: Iterable<Float32Array>;
+}
+
+/** Draws an untrained twin's weights by name, the same ones each time. */
+export function twinWeights(model: Model, seed: number): (name: string) => DrawnWeight {
+  const shapes = new Map(
+    parametersOf(model.architecture, model.settings).map(({ name, shape }) => [name, shape]),
+  );
+  return (name) => {
+    const shape = shapes.get(name);
+    invariant(shape !== undefined, `the architecture asks for "${name}", which it did not declare`);
+    return { shape, numbers: twinNumbers(model, seed, name, shape) };
+  };
+}
+
+const drawnAtOnce = 2 ** 20;
+
+function* twinNumbers(
+  { architecture, initialiserRange }: Model,
+  seed: number,
+  name: string,
+  shape: readonly number[],
+): Generator<Float32Array> {
+  const { gainOffset = 0 } = architecture;
+  const random = new Random(seed).fork('twin', name);
+  for (let left = product(shape); left > 0; left -= drawnAtOnce) {
+    const values = new Float32Array(Math.min(left, drawnAtOnce));
+    if (shape.length === 1) values.fill(name.endsWith('.bias') ? 0 : 1 - gainOffset);
+    else {
+      for (let i = 0; i < values.length; i++) values[i] = initialiserRange * random.normal();
+    }
+    yield values;
+  }
+}
+
+function product(shape: readonly number[]): number {
+  return shape.reduce((size, axis) => size * axis, 1);
 }

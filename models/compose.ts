@@ -37,8 +37,13 @@ export interface Composition {
    * norm and the logits are read after the fact, so they are not offered to it.
    */
   readonly edit?: (g: Builder, site: Site, value: Value) => Value;
-  /** Blocks `from … to − 1` instead of all that the sites need; the head only where `to` is the depth. */
+  /**
+   * Blocks `from … to − 1` instead of all that the sites need; the embedding only where `from` is 0, the
+   * head only where `to` is the depth. No block at all leaves one of the two.
+   */
   readonly blocks?: BlockRange;
+  /** Whether block 0 gets the stream too, from a graph that held the embedding alone. */
+  readonly isEmbedded?: boolean;
   /** `own`: each row has its past. `shared`: the input `parents` `[batch]` says which past a row goes on from. */
   readonly past?: 'own' | 'shared';
   /** Whether keys and values leave the graph. */
@@ -66,7 +71,7 @@ export function composeModel(
   architecture: Architecture,
   settings: Settings,
   bind: Binding,
-  { sites, length, edit, blocks, past, keeps = false }: Composition,
+  { sites, length, edit, blocks, isEmbedded = false, past, keeps = false }: Composition,
 ): Graph {
   const g = new Builder(architecture.family);
   const frame = frameOf(g, architecture, settings, length);
@@ -92,7 +97,7 @@ export function composeModel(
 
   const { from, to } = blocks ?? blocksNeeded(sites, settings.layers);
   let hidden =
-    from === 0
+    from === 0 && !isEmbedded
       ? g.within('embed', () => architecture.embed(g, frame, params, settings))
       : g.input('stream', 'float32', ['tokens', settings.width]);
   const pastOf = past === undefined ? () => null : pastInputs(g, settings, past);
@@ -127,7 +132,8 @@ export function composeModel(
     invariant(value !== undefined, `${architecture.family} taps no ${siteKey(site)}`);
     return g.named(siteKey(site), value);
   });
-  const carried = blocks === undefined || from === to ? [] : [g.named('stream.next', hidden)];
+  const isHead = from === settings.layers;
+  const carried = blocks === undefined || isHead ? [] : [g.named('stream.next', hidden)];
   return checked(prune(g.finish([...tapped, ...kept, ...carried])));
 }
 

@@ -52,13 +52,20 @@ export function mixture(
       const isChosen = g.node('Equal', [index, g.integers('expert', [e])], index.shape, {}, 'bool');
       const places = g.transpose(g.node('NonZero', [isChosen], [2, 'routed'], {}, 'int64'), [1, 0]);
       const [token] = g.split(places, 2);
-      const weight = g.unsqueeze(g.node('GatherND', [weights, places], ['routed'], {}), 1);
-      const flat = g.reshape(token, g.integers('flat', [-1]), ['routed']);
+      const routed = g.node('GatherND', [weights, places], ['routed'], {});
+      const named = g.reshape(token, g.integers('flat', [-1]), ['routed']);
+      // One more row, of weight 0: a product with one row alone may be summed in another order.
+      const weight = g.unsqueeze(appended(g, routed, g.constant('nothing', [0])), 1);
+      const flat = appended(g, named, g.integers('first', [0]));
       const output = g.mul(expert(e, g.gather(x, flat)), weight);
-      return g.node('ScatterND', [total, token, output], x.shape, {
+      return g.node('ScatterND', [total, g.unsqueeze(flat, 1), output], x.shape, {
         reduction: { kind: 'string', value: 'add' },
       });
     });
   }
   return total;
+}
+
+function appended(g: Builder, list: Value, one: Value): Value {
+  return g.node('Concat', [list, one], ['routed + 1'], { axis: { kind: 'int', value: 0 } });
 }

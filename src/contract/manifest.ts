@@ -120,11 +120,14 @@ export interface PositionRecord {
   readonly left_out: readonly string[];
 }
 
-export type PlanRecord = WholePlan | ImportedPlan;
+export type PlanRecord = ComputedPlan | ImportedPlan;
 
-/** Activations that `extract` computed, prompt by whole prompt. */
-export interface WholePlan {
-  readonly kind: 'whole';
+/**
+ * Activations that `extract` computed: `whole`, each model at once, or `streamed`, block by block. Both
+ * give the same numbers but for rounding.
+ */
+export interface ComputedPlan {
+  readonly kind: 'whole' | 'streamed';
   readonly sha256: string;
   readonly batch_tokens: number;
   readonly batches: number;

@@ -21,16 +21,15 @@ import { blocksNeeded, composeModel } from '../../models/compose.ts';
 import { openSession } from '../runtime/session.ts';
 import { defaultBudgetBytes, requireBudget } from '../runtime/budget.ts';
 import { Caches, neededFrom } from './caches.ts';
+import { chosenPlan, diskOf, scratchOf } from './foresight.ts';
 import { examineQuickly, wordOf } from './doctor.ts';
 import { doctorPeakBytes } from './passes.ts';
 import {
   elsewhere,
   forceReplyText,
-  peakBytes,
   planHash,
   rowRecords,
   rowShape,
-  storedBytes,
   type Plan,
   type PlannedCheckpoint,
 } from './plan.ts';
@@ -38,6 +37,7 @@ import {
 import { conversionOf } from './manifest.ts';
 import { identityOf, requireSamePlan, tasksLeft } from './resume.ts';
 import { runPass } from './runPass.ts';
+import { runStreamed } from './streamed.ts';
 import { tokensOf, tokensRead } from './segments.ts';
 import {
   clearLeftovers,
@@ -75,19 +75,19 @@ export interface ExtractResult {
  *   `shouldStop` says so, with everything sealed; `NOT_FINITE` naming prompt and site; `CHECK_FAILED`
  *   where the doctor says WRONG.
  */
-export async function extract(plan: Plan, options: ExtractOptions): Promise<ExtractResult> {
+export async function extract(asked: Plan, options: ExtractOptions): Promise<ExtractResult> {
   const { out, progress = silent, shouldStop = () => false } = options;
   const { manifest: earlier, unfinished, hasLeftovers } = await readRunState(out);
   if (hasLeftovers) await clearLeftovers(out);
+  const budgetBytes = options.memoryBudgetBytes ?? defaultBudgetBytes();
+  const plan = chosenPlan(asked, { budgetBytes, earlier, unfinished });
   const tasks = tasksLeft(plan, earlier, options);
   const identity = identityOf(plan, tasks);
   if (tasks.length === 0 && earlier !== null) return { manifest: earlier, ran: false, tokens: 0 };
   if (unfinished !== null) requireSamePlan(unfinished, identity, out);
-  const budget = options.memoryBudgetBytes ?? defaultBudgetBytes();
-  requireBudget(peakBytes(plan), budget, 'extract');
   if (options.doctor === true) {
-    const needed = Math.max(...tasks.map(({ model }) => doctorPeakBytes(model)));
-    requireBudget(needed, budget, 'the doctor, whom --no-doctor leaves out');
+    const needed = Math.max(...tasks.map(({ model }) => doctorPeakBytes(model, plan.kind)));
+    requireBudget(needed, budgetBytes, 'the doctor, whom --no-doctor leaves out');
   }
   if (unfinished === null) await requireDisk(plan, tasks, out);
 
@@ -95,7 +95,11 @@ export async function extract(plan: Plan, options: ExtractOptions): Promise<Extr
   const writer = await openRunWriter(out, identity, plan.request.store);
   try {
     let tokens = 0;
-    for (const task of tasks) tokens += await runTask(plan, task, writer, progress, shouldStop);
+    if (plan.kind === 'streamed') {
+      tokens = await runStreamed(plan, tasks, writer, { progress, shouldStop });
+    } else {
+      for (const task of tasks) tokens += await runTask(plan, task, writer, progress, shouldStop);
+    }
     const names = [...(earlier?.checkpoints ?? []), ...tasks.map(({ record }) => record)].map(
       (c) => c.name,
     );
@@ -125,7 +129,8 @@ async function askDoctor(
   for (const { record, model, bind } of tasks) {
     if (record.twin_seed !== null) continue;
     const weights = record.derivation === null ? {} : { bind };
-    const checks = await examineQuickly({ model, threads, device, ...weights });
+    const isStreamed = plan.kind === 'streamed';
+    const checks = await examineQuickly({ model, threads, device, isStreamed, ...weights });
     const failed = checks.find(({ outcome }) => outcome === 'fails');
     if (failed !== undefined) {
       throw new UserError('CHECK_FAILED', `the doctor says WRONG of ${record.name}`, {
@@ -145,7 +150,8 @@ async function requireDisk(
   tasks: readonly PlannedCheckpoint[],
   out: string,
 ): Promise<void> {
-  const needed = tasks.reduce((sum, task) => sum + storedBytes(plan, task), 2 ** 20);
+  const ours = { ...plan, checkpoints: tasks };
+  const needed = diskOf(ours) + scratchOf(ours) + 2 ** 20;
   const free = await freeBytes(out);
   if (needed <= free) return;
   throw new UserError(
@@ -268,7 +274,7 @@ function manifestOf(
     positions: plan.positions.map(({ record }) => record),
     store: request.store,
     plan: {
-      kind: 'whole',
+      kind: plan.kind,
       sha256: planHash(plan),
       batch_tokens: request.batchTokens,
       batches: plan.passes.length,

@@ -78,7 +78,7 @@ const manifestShape = z.strictObject({
   store: z.enum(['float32', 'bfloat16']),
   plan: z.discriminatedUnion('kind', [
     z.strictObject({
-      kind: z.literal('whole'),
+      kind: z.enum(['whole', 'streamed']),
       sha256: hash,
       batch_tokens: count,
       batches: count,

@@ -7,13 +7,17 @@
 
 import { Random } from '../base/random.ts';
 import type { Graph } from '../graph/onnx.ts';
+import { invariant } from '../base/invariant.ts';
 import { siteKey, type Site } from '../graph/sites.ts';
 import { fromCheckpoint, type Binding } from '../../models/bindings.ts';
 import { composeModel } from '../../models/compose.ts';
 import { parametersOf, type Model } from '../../models/model.ts';
 import { predictPeakBytes } from '../runtime/budget.ts';
 import type { DeviceName } from '../base/choices.ts';
-import { openSession, type Fetch } from '../runtime/session.ts';
+import { openSession, type Feed, type Fetch } from '../runtime/session.ts';
+import type { PlanKind } from './plan.ts';
+import { logitsOf } from './head.ts';
+import { graphOf, sitesAt, stagesOf, threadsFor } from './stages.ts';
 
 /** What is examined: a model, and how it is computed. */
 export interface Subject {
@@ -22,7 +26,9 @@ export interface Subject {
   readonly bind?: Binding;
   readonly threads: number;
   readonly device?: DeviceName;
-  /** Changes the graph before it is compiled. */
+  /** Whether it is run block by block, with no more of it in memory than one block. */
+  readonly isStreamed?: boolean;
+  /** Changes the graph before it is compiled; of a model that is run as a whole. */
   readonly tamper?: (graph: Graph) => Graph;
 }
 
@@ -42,12 +48,12 @@ export interface Passes {
 
 /** @param length Longest prompt that will be given. */
 export async function openPasses(
-  { model, bind = fromCheckpoint(model), threads, device = 'cpu', tamper = (g) => g }: Subject,
+  subject: Subject,
   sites: readonly Site[],
   length: number,
 ): Promise<Passes> {
-  const graph = composeModel(model.architecture, model.settings, bind, { sites, length });
-  const session = await openSession(tamper(graph), { threads, device });
+  const forward = subject.isStreamed === true ? streamedForward : wholeForward;
+  const { run, close } = await forward(subject, sites, length);
   const pass = async (
     prompts: Prompts,
     fill: number,
@@ -58,7 +64,7 @@ export async function openPasses(
     const ids = new BigInt64Array(prompts.length * padded).fill(BigInt(fill));
     prompts.forEach((prompt, b) => ids.set(BigInt64Array.from(prompt, BigInt), b * padded));
     const rows = prompts.flatMap((prompt, b) => tokens(prompt).map((t) => b * padded + t));
-    return await session.run({
+    return await run({
       input_ids: { data: ids, shape },
       position_ids: {
         data: BigInt64Array.from({ length: ids.length }, (_, i) => BigInt(i % padded)),
@@ -74,8 +80,53 @@ export async function openPasses(
   return {
     run: async (prompts, fill = 0) => await pass(prompts, fill, (ids) => [...ids.keys()]),
     runAt: async (prompts, token) => await pass(prompts, 0, (ids) => [token(ids)]),
-    close: async () => await session.close(),
+    close,
   };
+}
+
+/** A model that takes the inputs of its graph and gives the wanted sites. */
+interface Forward {
+  run(feeds: Readonly<Record<string, Feed>>): Promise<Sites>;
+  close(): Promise<void>;
+}
+
+async function wholeForward(
+  { model, bind = fromCheckpoint(model), threads, device = 'cpu', tamper = (g) => g }: Subject,
+  sites: readonly Site[],
+  length: number,
+): Promise<Forward> {
+  const graph = composeModel(model.architecture, model.settings, bind, { sites, length });
+  return await openSession(tamper(graph), { threads, device });
+}
+
+/** Stage by stage; the stream of one pass waits in memory. */
+async function streamedForward(
+  { model, bind = fromCheckpoint(model), threads, tamper }: Subject,
+  sites: readonly Site[],
+  length: number,
+): Promise<Forward> {
+  invariant(tamper === undefined, 'a model in pieces is not tampered with');
+  const staged = { model, bind, sites };
+  const options = { threads: threadsFor(model, threads), mapped: true };
+  const run: Forward['run'] = async (feeds) => {
+    const found: Record<string, Fetch> = {};
+    let stream: Fetch | undefined;
+    for (const stage of stagesOf(sites, model)) {
+      if (stage.kind === 'head') {
+        const normed = stream?.data ?? new Float32Array();
+        const data = await logitsOf(staged, normed, (graph) => openSession(graph, options));
+        found['logits'] = { data, shape: [feeds['rows'].shape[0], model.settings.vocabulary] };
+        continue;
+      }
+      const session = await openSession(graphOf(staged, stage, length), options);
+      const fetched = await session.run(stream === undefined ? feeds : { ...feeds, stream });
+      await session.close();
+      for (const key of sitesAt(stage, sites).map(siteKey)) found[key] = fetched[key];
+      stream = fetched[stage.kind === 'norm' ? 'final_norm' : 'stream.next'];
+    }
+    return found;
+  };
+  return { run, close: async () => {} };
 }
 
 /** Every site that the model has. */
@@ -137,23 +188,27 @@ export function reachOf({ architecture, settings }: Model): number {
 }
 
 /** Bytes of memory at the peak of the doctor's passes, in which every site leaves the graph. */
-export function doctorPeakBytes(model: Model): number {
+export function doctorPeakBytes(model: Model, kind: PlanKind = 'whole'): number {
   const { architecture, settings, weights } = model;
   const { width, mlpWidth, heads, layers, vocabulary, isTied, wordWidth = width } = settings;
   const prompts = samplePrompts(model, 0);
   const longest = prompts[0].length + 3;
   const batchTokens = (prompts.length + 1) * longest;
-  const elements = parametersOf(architecture, settings).map(({ shape }) =>
-    shape.reduce((size, axis) => size * axis, 1),
+  const elements = (only: (name: string) => boolean): number =>
+    parametersOf(architecture, settings)
+      .filter(({ name }) => only(name))
+      .reduce((sum, { shape }) => sum + shape.reduce((size, axis) => size * axis, 1), 0);
+  const isPart = (name: string): boolean =>
+    kind === 'whole' || name.startsWith(architecture.blockPrefix(0));
+  const half = [...weights].reduce(
+    (sum, [name, { dtype, length }]) => sum + (dtype === 'F32' || !isPart(name) ? 0 : length),
+    0,
   );
   // A tied table is looked up as it is stored, and multiplied by in a packed copy.
-  const twice = isTied ? vocabulary * wordWidth : 0;
+  const twice = isTied && kind === 'whole' ? vocabulary * wordWidth : 0;
   return predictPeakBytes({
-    parameters: elements.reduce((sum, size) => sum + size, twice),
-    halfBytes: [...weights.values()].reduce(
-      (sum, { dtype, length }) => sum + (dtype === 'F32' ? 0 : length),
-      0,
-    ),
+    parameters: elements(isPart) + twice,
+    halfBytes: half,
     batchTokens,
     longest,
     width,

@@ -8,8 +8,13 @@
 
 import { resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { formatBytes, plural } from '../base/units.ts';
-import type { CheckpointRecord, PositionRecord, RowRecord } from '../contract/manifest.ts';
+import { plural } from '../base/units.ts';
+import type {
+  CheckpointRecord,
+  ComputedPlan,
+  PositionRecord,
+  RowRecord,
+} from '../contract/manifest.ts';
 import { sha256OfBytes } from '../files/atomic.ts';
 import { selectSites, siteKey, type Site } from '../graph/sites.ts';
 import { untrainedTwin, type Binding } from '../../models/bindings.ts';
@@ -43,12 +48,17 @@ export interface ExtractRequest {
   /** What computes; the CPU unless told. */
   readonly device?: DeviceName;
   readonly store: 'float32' | 'bfloat16';
+  /** How models are run; whichever fits into memory unless told. */
+  readonly plan?: PlanKind;
   readonly forceReply?: string | { readonly column: string };
   readonly tokenLimit?: number;
   readonly trigger?: string;
   readonly sham?: string;
   readonly ignoredConfigKeys: readonly string[];
 }
+
+/** `whole`: each model at once. `streamed`: block by block, for models that do not fit into memory. */
+export type PlanKind = ComputedPlan['kind'];
 
 export interface CheckpointRequest extends SourceRequest {
   readonly name: string;
@@ -60,6 +70,7 @@ export interface CheckpointRequest extends SourceRequest {
 
 export interface Plan {
   readonly request: ExtractRequest;
+  readonly kind: PlanKind;
   readonly checkpoints: readonly PlannedCheckpoint[];
   readonly set: PromptSet;
   readonly prepared: readonly Prepared[];
@@ -111,6 +122,7 @@ export async function planExtraction(request: ExtractRequest): Promise<Plan> {
   const lengths = prepared.map(({ ids }) => ids.length);
   return {
     request,
+    kind: request.plan ?? 'whole',
     checkpoints,
     set,
     prepared,
@@ -245,6 +257,7 @@ export function planCore(plan: Plan): Readonly<Record<string, unknown>> {
       .map((entry) => entry.join(' '))
       .join(', '),
     ...elsewhere(request),
+    ...(plan.kind === 'whole' ? {} : { plan: plan.kind }),
   };
 }
 
@@ -321,14 +334,12 @@ function heldParameters({ model, sites, record }: PlannedCheckpoint): number {
 /** The plan in a few lines of words, for `--dry-run` and logs. */
 export function describePlan(plan: Plan): string[] {
   const { checkpoints, passes, prepared, tokens, longest } = plan;
-  const disk = checkpoints.reduce((sum, checkpoint) => sum + storedBytes(plan, checkpoint), 0);
   return [
     ...checkpoints.map(
       ({ record, sites, model }) =>
         `${record.name}: ${record.family}, ${plural(record.n_layers, 'block')}, d ${record.d_model}, ${record.dtype}${record.twin_seed === null ? '' : ', random weights'}${describeDerivation(record.derivation)}, ${plural(sites.length, 'site')} (${sites.map(siteKey).join(', ')}) from ${resolve(model.folder)}`,
     ),
     `${plural(prepared.length, 'prompt')}, ${plural(tokens, 'token')}, longest ${longest}, in ${plural(passes.length, 'batch', 'batches')} a checkpoint`,
-    `about ${formatBytes(peakBytes(plan))} of memory, ${formatBytes(disk)} on disk`,
   ];
 }
 

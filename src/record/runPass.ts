@@ -94,10 +94,7 @@ export function writeSites(
     const key = siteKey(site);
     const { data } = fetched[key];
     const width = data.length / rows.length;
-    requireFinite(data, width, (row) => {
-      const { prompt, token } = rows[row];
-      return `${record.name}, ${key}, prompt "${plan.prepared[prompt].id}", token ${token}`;
-    });
+    requireFinite(data, width, (row) => describeRow(plan, record.name, key, rows[row]));
     for (const { position, storedAt, first, count } of places) {
       const values = data.subarray(first * width, (first + count) * width);
       const stored =
@@ -107,6 +104,16 @@ export function writeSites(
       writer.writeRows(key, position, storedAt, stored);
     }
   }
+}
+
+/** Where a number stands, for those who must look it up. */
+export function describeRow(
+  { prepared }: Plan,
+  checkpoint: string,
+  key: string,
+  { prompt, token }: WantedRows['rows'][number],
+): string {
+  return `${checkpoint}, ${key}, prompt "${prepared[prompt].id}", token ${token}`;
 }
 
 /** Patterns of a pass padded to T keys, as rows padded to the longest prompt of the run. */
@@ -122,7 +129,12 @@ function widenKeys(
   return wide;
 }
 
-function requireFinite(values: Float32Array, width: number, where: (row: number) => string): void {
+/** @throws {UserError} `NOT_FINITE` at the row's place. */
+export function requireFinite(
+  values: Float32Array,
+  width: number,
+  where: (row: number) => string,
+): void {
   // v − v is 0 for every finite v and NaN for all others, and a sum never loses a NaN.
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += values[i] - values[i];

@@ -123,10 +123,27 @@ export class RunWriter {
     return there.every(Boolean);
   }
 
-  /** Lays out a checkpoint's files, or takes up those of an interrupted run. */
+  /** Folder for what a checkpoint needs while it is run. */
+  async scratchFolder(checkpoint: string): Promise<string> {
+    const folder = join(this.folder, partial, 'scratch', checkpoint);
+    await mkdir(folder, { recursive: true });
+    return folder;
+  }
+
+  async removeScratch(checkpoint: string): Promise<void> {
+    const folder = join(this.folder, partial, 'scratch', checkpoint);
+    await rm(folder, { recursive: true, force: true });
+  }
+
+  /**
+   * Lays out a checkpoint's files, or takes up those of an interrupted run.
+   *
+   * @param isAnew Begins again even if there is something to take up.
+   */
   async openCheckpoint(
     checkpoint: string,
     files: readonly ActivationFile[],
+    isAnew = false,
   ): Promise<CheckpointWriter> {
     const growing = join(this.folder, partial, 'activations', checkpoint);
     await mkdir(growing, { recursive: true });
@@ -146,7 +163,7 @@ export class RunWriter {
       if (await exists(place)) await rename(place, path);
     }
     const whole = await Promise.all(layouts.map((one) => isLaidOut(one)));
-    const done = whole.every(Boolean) ? await readJournal(journal) : 0;
+    const done = !isAnew && whole.every(Boolean) ? await readJournal(journal) : 0;
     if (done === 0) {
       await rm(journal, { force: true });
       for (const { path, layout } of layouts) await layOut(path, layout);
@@ -233,12 +250,11 @@ const syncShare = 0.05;
 
 /** The growing files of one checkpoint. */
 export class CheckpointWriter {
-  /** Batches that an earlier process finished. */
+  /** Steps that an earlier process finished. */
   readonly done: number;
-  readonly #files: ReadonlyMap<
-    string,
-    LaidOut & { readonly fd: number; readonly rowBytes: number }
-  >;
+  readonly #files: ReadonlyMap<string, LaidOut & { readonly rowBytes: number }>;
+  /** Files that were written to since the last rest; a run of many checkpoints may have thousands. */
+  readonly #open = new Map<string, number>();
   readonly #store: Manifest['store'];
   readonly #journal: number;
   #nextSync = 0;
@@ -253,7 +269,7 @@ export class CheckpointWriter {
     this.#files = new Map(
       layouts.map((one) => {
         const rowBytes = one.file.shape.reduce((size, axis) => size * axis, itemBytes);
-        return [one.file.site, { ...one, fd: openSync(one.path, 'r+'), rowBytes }];
+        return [one.file.site, { ...one, rowBytes }];
       }),
     );
     this.#journal = openSync(journal, 'a');
@@ -268,22 +284,35 @@ export class CheckpointWriter {
     invariant(file !== undefined && start !== undefined, `no place for ${site} at ${position}`);
     const stored = this.#store === 'float32' ? values : float32ToBfloat16(values);
     const bytes = new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
-    writeFully(file.fd, bytes, start + firstRow * file.rowBytes, file.path);
+    const fd = this.#open.get(site) ?? openSync(file.path, 'r+');
+    this.#open.set(site, fd);
+    writeFully(fd, bytes, start + firstRow * file.rowBytes, file.path);
   }
 
-  /** Says that the first `done` batches are written; forces them to disk now and then. */
-  commit(done: number, isLast: boolean): void {
+  /**
+   * Says that the first `done` steps are written; forces them to disk now and then.
+   *
+   * @param alsoSync Forces to disk what else must be there for the step to be done.
+   */
+  commit(done: number, isLast: boolean, alsoSync: () => void = () => undefined): void {
     const now = performance.now();
     if (!isLast && now < this.#nextSync) return;
-    for (const { fd } of this.#files.values()) fdatasyncSync(fd);
+    for (const fd of this.#open.values()) fdatasyncSync(fd);
+    alsoSync();
     writeFully(this.#journal, Buffer.from(`${done}\n`), null, 'journal');
     fdatasyncSync(this.#journal);
     const after = performance.now();
     this.#nextSync = after + (after - now) / syncShare;
   }
 
+  /** Closes files that will not be written to for a while. */
+  rest(): void {
+    for (const fd of this.#open.values()) closeSync(fd);
+    this.#open.clear();
+  }
+
   close(): void {
-    for (const { fd } of this.#files.values()) closeSync(fd);
+    this.rest();
     closeSync(this.#journal);
   }
 

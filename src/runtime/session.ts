@@ -12,6 +12,7 @@ import { UserError } from '../base/errors.ts';
 import { invariant } from '../base/invariant.ts';
 import { encodeModel } from '../graph/encode.ts';
 import type { Graph } from '../graph/onnx.ts';
+import { weightsFirst } from '../graph/order.ts';
 import { type DeviceName } from '../base/choices.ts';
 import { deviceFailure, requireDevice } from './devices.ts';
 
@@ -23,6 +24,14 @@ export interface SessionOptions {
   readonly threads: number;
   /** What computes; the CPU unless told. */
   readonly device?: DeviceName;
+  /**
+   * Leaves weights where they lie and reads them through the system's page cache, in the type that
+   * they are stored in, instead of widening and packing a copy: opening takes milliseconds and memory
+   * holds what the graph is at. What is worked out from weights is worked out anew in every run. Sums
+   * are then taken in an order that depends on the number of rows and threads unless both are kept
+   * to `steadyThreads` and two rows or more.
+   */
+  readonly mapped?: boolean;
 }
 
 /** What a graph may be fed: whole numbers or floats with their shape. */
@@ -59,23 +68,29 @@ export interface Session {
  */
 export async function openSession(graph: Graph, options: SessionOptions): Promise<Session> {
   const folder = commonFolder(graph);
-  const { device = 'cpu' } = options;
+  const { device = 'cpu', mapped = false } = options;
   if (device !== 'cpu') await requireDevice(device);
-  const session = await InferenceSession.create(encodeModel(graph, folder), {
-    executionProviders: [device],
-    intraOpNumThreads: options.threads,
-    interOpNumThreads: 1,
-    executionMode: 'sequential',
-    graphOptimizationLevel: 'all',
-    logSeverityLevel: 3,
-    extra: {
-      session: {
-        // Spinning threads burn a shared machine's time and gain nothing measurable here.
-        intra_op: { allow_spinning: '0' },
-        ...(folder === '' ? {} : { model_external_initializers_file_folder_path: folder }),
+  const session = await InferenceSession.create(
+    encodeModel(mapped ? weightsFirst(graph) : graph, folder),
+    {
+      executionProviders: [device],
+      intraOpNumThreads: options.threads,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      graphOptimizationLevel: 'all',
+      enableCpuMemArena: !mapped,
+      logSeverityLevel: 3,
+      extra: {
+        session: {
+          // Spinning threads burn a shared machine's time and gain nothing measurable here.
+          intra_op: { allow_spinning: '0' },
+          ...(folder === '' ? {} : { model_external_initializers_file_folder_path: folder }),
+          ...(mapped ? { disable_prepacking: '1' } : {}),
+        },
+        ...(mapped ? { optimization: { disable_specified_optimizers: 'ConstantFolding' } } : {}),
       },
     },
-  }).catch(async (cause: unknown) => {
+  ).catch(async (cause: unknown) => {
     const error = explained(cause);
     throw device === 'cpu' || error !== cause ? error : await deviceFailure(device, cause);
   });

@@ -36,6 +36,7 @@ describe('extractSpec', () => {
       positions: ['last'],
       out: 'runs/x',
       batchTokens: 512,
+      plan: 'auto',
       store: 'float32',
       doctor: true,
     });
@@ -44,7 +45,8 @@ describe('extractSpec', () => {
   it('reads all that can be said', async () => {
     const line =
       'base=a after=b --prompts p --sites resid_post.0-3,logits --positions last,token:2 --out r ' +
-      '--batch-tokens 64 --threads 2 --memory-budget 4GB --store bfloat16 --token-limit 99 ' +
+      '--batch-tokens 64 --threads 2 --memory-budget 4GB --plan streamed --store bfloat16 ' +
+      '--token-limit 99 ' +
       '--force-reply column:reply --trigger x --sham y --twin 7 --add --dry-run --no-doctor ' +
       '--device webgpu ' +
       '--ignore-config-key a --ignore-config-key b';
@@ -59,6 +61,7 @@ describe('extractSpec', () => {
       out: 'r',
       batchTokens: 64,
       threads: 2,
+      plan: 'streamed',
       memoryBudget: 4 * 2 ** 30,
       store: 'bfloat16',
       tokenLimit: 99,

@@ -8,9 +8,9 @@ import { UserError } from '../../base/errors.ts';
 import { formatCount, formatDuration, plural } from '../../base/units.ts';
 import { siteKey } from '../../graph/sites.ts';
 import { extract } from '../../record/extract.ts';
+import { describeNeeds, peakBytes, planFor, scratchOf } from '../../record/foresight.ts';
 import {
   describePlan,
-  peakBytes,
   planExtraction,
   storedBytes,
   type ExtractRequest,
@@ -22,13 +22,15 @@ import {
   type Remark,
   type SelectionSummary,
 } from '../../text/selection.ts';
+import { defaultBudgetBytes } from '../../runtime/budget.ts';
 import { checkpointRequests } from '../adapterArgs.ts';
 import { answer, type Io } from '../io.ts';
 import type { ExtractArgs } from '../specs/extract.ts';
 import { table } from '../tables.ts';
 
 export async function run(args: ExtractArgs, io: Io): Promise<number> {
-  const plan = await planExtraction(requestOf(args));
+  const budgetBytes = args.memoryBudget ?? defaultBudgetBytes();
+  const plan = await planFor(await planExtraction(requestOf(args)), args.out, budgetBytes);
   const names = namesOf(plan, args.names);
   if (args.dryRun === true) {
     answer(io, { ...dryRunDocument(plan), ...names.document }, () => [
@@ -38,7 +40,7 @@ export async function run(args: ExtractArgs, io: Io): Promise<number> {
     return 0;
   }
   const { progress, shouldStop } = io;
-  for (const line of describePlan(plan)) progress.note(line);
+  for (const line of [...describePlan(plan), describeNeeds(plan)]) progress.note(line);
   const started = new Date();
   const { manifest, ran, tokens } = await extract(plan, {
     out: args.out,
@@ -46,7 +48,7 @@ export async function run(args: ExtractArgs, io: Io): Promise<number> {
     doctor: args.doctor,
     progress,
     shouldStop,
-    ...(args.memoryBudget === undefined ? {} : { memoryBudgetBytes: args.memoryBudget }),
+    memoryBudgetBytes: budgetBytes,
   });
   const milliseconds = Date.now() - started.getTime();
   if (ran) writeLog(args.out, { started, milliseconds, tokens });
@@ -104,6 +106,7 @@ function requestOf(args: ExtractArgs): ExtractRequest {
     batchTokens: args.batchTokens,
     threads: args.threads ?? availableParallelism(),
     store: args.store,
+    ...(args.plan === 'auto' ? {} : { plan: args.plan }),
     ignoredConfigKeys: args.ignoreConfigKey ?? [],
     ...(args.forceReply === undefined ? {} : { forceReply: forcedReply(args.forceReply) }),
     ...(device === undefined ? {} : { device }),
@@ -135,7 +138,9 @@ function dryRunDocument(plan: Plan): object {
     tokens: plan.tokens,
     longest: plan.longest,
     batches: plan.passes.length,
+    plan: plan.kind,
     predicted_peak_bytes: peakBytes(plan),
+    predicted_scratch_bytes: scratchOf(plan),
     positions: selectionOf(plan),
   };
 }
@@ -152,6 +157,7 @@ function dryRunLines(plan: Plan): string[] {
   const unknown = describeUnknown(plan.prepared);
   return [
     ...describePlan(plan),
+    describeNeeds(plan),
     '',
     ...table(selection, [
       { title: 'position', cell: ({ position }) => position },

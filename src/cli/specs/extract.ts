@@ -5,6 +5,7 @@ import type { Convention } from '../../../models/siteNames.ts';
 import { UserError } from '../../base/errors.ts';
 import { parseBytes } from '../../base/units.ts';
 import type { DeviceName } from '../../base/choices.ts';
+import type { PlanKind } from '../../record/plan.ts';
 import { adapterOptions, type CheckpointArgs, checkCheckpointArgs } from '../adapterArgs.ts';
 import {
   type CommandSpec,
@@ -31,6 +32,7 @@ export interface ExtractArgs extends CheckpointArgs {
   /** False with --no-doctor. */
   readonly doctor: boolean;
   readonly memoryBudget?: number;
+  readonly plan: 'auto' | PlanKind;
   readonly store: 'float32' | 'bfloat16';
   readonly tokenLimit?: number;
   /** The reply itself, or `column:NAME`. */
@@ -70,6 +72,9 @@ export const extractSpec: CommandSpec<ExtractArgs> = {
     option('--threads <n>', 'threads of one run (default: one for each core)', whole(1, 1024)),
     deviceOption(),
     option('--memory-budget <size>', 'refuse what would need more, e.g. 4GB', parseBytes),
+    new Option('--plan <kind>', 'run models whole, or streamed block by block to save memory')
+      .choices(['auto', 'whole', 'streamed'])
+      .default('auto'),
     new Option('--store <dtype>', 'how to keep activations')
       .choices(['float32', 'bfloat16'])
       .default('float32'),
