@@ -19,7 +19,7 @@ export interface NormedRows {
 }
 
 export interface HeadTools {
-  open(graph: Graph): Promise<Session>;
+  readonly open: (graph: Graph) => Promise<Session>;
   readonly writer: CheckpointWriter;
 }
 

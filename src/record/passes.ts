@@ -53,7 +53,7 @@ export async function openPasses(
   length: number,
 ): Promise<Passes> {
   const forward = subject.isStreamed === true ? streamedForward : wholeForward;
-  const { run, close } = await forward(subject, sites, length);
+  const opened = await forward(subject, sites, length);
   const pass = async (
     prompts: Prompts,
     fill: number,
@@ -64,7 +64,7 @@ export async function openPasses(
     const ids = new BigInt64Array(prompts.length * padded).fill(BigInt(fill));
     prompts.forEach((prompt, b) => ids.set(BigInt64Array.from(prompt, BigInt), b * padded));
     const rows = prompts.flatMap((prompt, b) => tokens(prompt).map((t) => b * padded + t));
-    return await run({
+    return await opened.run({
       input_ids: { data: ids, shape },
       position_ids: {
         data: BigInt64Array.from({ length: ids.length }, (_, i) => BigInt(i % padded)),
@@ -80,7 +80,7 @@ export async function openPasses(
   return {
     run: async (prompts, fill = 0) => await pass(prompts, fill, (ids) => [...ids.keys()]),
     runAt: async (prompts, token) => await pass(prompts, 0, (ids) => [token(ids)]),
-    close,
+    close: async () => await opened.close(),
   };
 }
 

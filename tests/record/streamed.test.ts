@@ -2,13 +2,12 @@
  * Does a model that is run block by block give what it gives as a whole, and what transformers gave?
  */
 
-import { existsSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { siteKey } from '../../src/graph/sites.ts';
 import { extract } from '../../src/record/extract.ts';
 import { planExtraction, type CheckpointRequest } from '../../src/record/plan.ts';
-import { openRun } from '../../src/record/run.ts';
 import { sitesOf, wholeCases } from '../support/families.ts';
 import { floatsOf, goldenFacts, goldenFolder, modelIn, readTensors } from '../support/golden.ts';
 import { scratchPath } from '../support/scratch.ts';
@@ -70,7 +69,6 @@ describe('a streamed run', () => {
       const error = largest(floats(streamed, 'm', site), floats(whole, 'm', site));
       return [site, error === 0 ? 0 : error / (floors[site]?.max_abs ?? NaN)] as const;
     });
-    process.stderr.write(`${name} ${Math.max(...shares.map(([, x]) => x)).toFixed(2)}\n`);
     expect(shares.filter(([, share]) => !(share <= 1))).toEqual([]);
   });
 });
