@@ -4,20 +4,22 @@
  * What depends on the training rows alone is made once a fold and serves them all.
  */
 
+import type { Estimator } from '../src/base/choices.ts';
+import { here, type Steps } from '../src/math/multiply.ts';
 import { takeRows } from '../src/math/rows.ts';
 import type { Rows } from '../src/math/rows.ts';
 import { fitNearestCentroid } from './centroid.ts';
 import { fitDiscriminant } from './discriminant.ts';
 import type { Split } from './folds.ts';
-import { fitLogistic, fitPrepared, prepareLogistic } from './logistic.ts';
+import { fitLogistic, gradientTolerance, looseTolerance, probeOf } from './logistic.ts';
+import { fitMany, type LogisticFit } from './logisticFits.ts';
+import type { LogisticProblem } from './logisticLane.ts';
 import { fitMeanDifference, refitMeanDifference } from './meanDifference.ts';
 import { auroc } from './metrics.ts';
 import { fitContrastPairs, fitLat } from './pairs.ts';
 import type { PairOptions } from './pairs.ts';
-import { score } from './probe.ts';
-import type { Estimator } from '../src/base/choices.ts';
+import { checkPenalty, score } from './probe.ts';
 import type { LinearProbe } from './probe.ts';
-import { refitLogistic } from './refitLogistic.ts';
 import { refitSpectral } from './refitSpectral.ts';
 import { fitRidge } from './ridge.ts';
 
@@ -61,12 +63,20 @@ export interface CrossFit {
   readonly nulls: Float64Array;
 }
 
-/**
- * Fits and refits in every split; the splits' test sides must partition the rows.
- *
- * @param labellings Shuffled labels, `[shuffles][n]`.
- * @param onNull Told after each null fit.
- */
+/** What is fitted on one matrix. */
+export interface CrossFitRequest {
+  readonly rows: Rows;
+  readonly labels: ArrayLike<number>;
+  /** Their test sides partition the rows. */
+  readonly splits: readonly Split[];
+  /** Shuffled labels, `[shuffles][n]`. */
+  readonly labellings: readonly Uint8Array[];
+  readonly options: EstimatorOptions;
+  /** Told after each null fit. */
+  readonly onNull?: () => void;
+}
+
+/** Fits and refits in every split. */
 export function crossFit(
   rows: Rows,
   labels: ArrayLike<number>,
@@ -75,29 +85,25 @@ export function crossFit(
   options: EstimatorOptions,
   onNull: () => void,
 ): CrossFit {
-  const sums = new Float64Array(labellings.length);
-  const record = (labelling: number, { test }: Split, scores: Float64Array): void => {
-    sums[labelling] += auroc(scores, pick(labellings[labelling], test));
-    onNull();
-  };
+  return here(crossFitSteps({ rows, labels, splits, labellings, options, onNull }));
+}
+
+/** As `crossFit`, asking for its large products. */
+export function* crossFitSteps(request: CrossFitRequest): Steps<CrossFit> {
+  if (request.options.estimator === 'logistic') return (yield* crossFitLogistic(request)).fits;
+  const { rows, labels, splits, labellings, options } = request;
+  const nulls = nullsOf(request);
   // A nearest centroid ranks as the mean difference does.
   const isOfMeans =
     options.estimator === 'mean_difference' || options.estimator === 'nearest_centroid';
   if (isOfMeans && labellings.length > 0) {
-    refitMeanDifference(rows, splits, labellings, options, (labelling, s, scores) =>
-      record(labelling, splits[s], scores),
-    );
+    refitMeanDifference(rows, splits, labellings, options, nulls.record);
   }
-  const scores = splits.map((split) => {
+  const scores = splits.map((split, s) => {
     const { train, test } = split;
     const tested = takeRows(rows, test);
     const targets = labellings.map((labelling) => pick(labelling, train));
-    const visit = (k: number, found: Float64Array): void => record(k, split, found);
-    if (options.estimator === 'logistic') {
-      const prepared = prepareLogistic(rows, train, options);
-      refitLogistic(prepared, tested, targets, visit);
-      return score(fitPrepared(prepared, pick(labels, train)), tested);
-    }
+    const visit = (k: number, found: Float64Array): void => nulls.record(k, s, found);
     if (options.estimator === 'lda' || options.estimator === 'ridge') {
       if (targets.length > 0) {
         refitSpectral(options.estimator, rows, split, targets, options, visit);
@@ -109,7 +115,66 @@ export function crossFit(
     }
     return score(fitOn(rows, labels, train, options), tested);
   });
-  return { scores, nulls: sums.map((sum) => sum / splits.length) };
+  return { scores, nulls: nulls.means() };
+}
+
+/** All logistic fits of an evaluation at once, and the probe on all rows if it is wanted. */
+export function* crossFitLogistic(
+  request: CrossFitRequest,
+  wantsProbe: boolean = false,
+): Steps<{ readonly fits: CrossFit; readonly probe: LinearProbe | undefined }> {
+  const { rows, labels, splits, labellings, options } = request;
+  const { c = 1, standardise = false, intercept = true } = options;
+  checkPenalty(c);
+  const nulls = nullsOf(request);
+  const scores: Float64Array[] = [];
+  let probe: LinearProbe | undefined;
+  const tasks: Task[] = splits.flatMap(({ train, test }, s) => [
+    {
+      problem: { train, labels, c, tolerance: gradientTolerance },
+      done: (fit) => (scores[s] = at(fit.scores, test)),
+    },
+    ...labellings.map((labelling, k): Task => ({
+      problem: { train, labels: labelling, c, tolerance: looseTolerance(c, train.length) },
+      done: (fit) => nulls.record(k, s, at(fit.scores, test)),
+    })),
+  ]);
+  if (wantsProbe) {
+    const train = Int32Array.from({ length: rows.n }, (_, i) => i);
+    tasks.push({
+      problem: { train, labels, c, tolerance: gradientTolerance },
+      done: (fit) => (probe = probeOf(fit, c, { standardise, intercept })),
+    });
+  }
+  const problems = tasks.map((task) => task.problem);
+  yield* fitMany(rows, problems, { standardise, intercept }, (i, fit) => tasks[i].done(fit));
+  return { fits: { scores, nulls: nulls.means() }, probe };
+}
+
+interface Task {
+  readonly problem: LogisticProblem;
+  readonly done: (fit: LogisticFit) => void;
+}
+
+/** Gathers the AUROCs of null fits. */
+function nullsOf({ splits, labellings, onNull }: CrossFitRequest): {
+  readonly record: (labelling: number, split: number, scores: Float64Array) => void;
+  readonly means: () => Float64Array;
+} {
+  const found = labellings.map(() => new Float64Array(splits.length));
+  return {
+    record: (k, s, scores) => {
+      found[k][s] = auroc(scores, pick(labellings[k], splits[s].test));
+      onNull?.();
+    },
+    // Summed in the order of the splits, whatever order the fits ended in.
+    means: () =>
+      Float64Array.from(found, (values) => values.reduce((sum, v) => sum + v, 0) / splits.length),
+  };
+}
+
+function at(values: Float64Array, index: Int32Array): Float64Array {
+  return Float64Array.from(index, (i) => values[i]);
 }
 
 /** The labels of the chosen rows. */

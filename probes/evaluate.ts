@@ -6,11 +6,13 @@
  */
 
 import { UserError } from '../src/base/errors.ts';
+import { invariant } from '../src/base/invariant.ts';
 import { Random } from '../src/base/random.ts';
+import { here, type Steps } from '../src/math/multiply.ts';
 import { percentileInterval, quantile } from '../src/math/resample.ts';
 import type { Rows } from '../src/math/rows.ts';
-import { crossFit, fit, pick } from './crossFit.ts';
-import type { EstimatorOptions } from './crossFit.ts';
+import { crossFitLogistic, crossFitSteps, fit, pick } from './crossFit.ts';
+import type { CrossFit, CrossFitRequest, EstimatorOptions } from './crossFit.ts';
 import {
   assertBothClasses,
   assertNoLeak,
@@ -84,6 +86,16 @@ export function evaluateProbe(
   groups: readonly string[],
   options: EvaluationOptions,
 ): Evaluation {
+  return here(evaluateSteps(rows, labels, groups, options));
+}
+
+/** As `evaluateProbe`, asking for its large products. */
+export function* evaluateSteps(
+  rows: Rows,
+  labels: ArrayLike<number>,
+  groups: readonly string[],
+  options: EvaluationOptions,
+): Steps<Evaluation> {
   const { shuffles = 200, seed = 0 } = options;
   checkInput(rows, labels, groups, options, shuffles);
   const folds = foldsOf(groups, options.folds ?? 5);
@@ -95,7 +107,14 @@ export function evaluateProbe(
   const drawn = shuffledLabels(labels, groups, splits, shuffles, random.fork('shuffles'));
   let done = 0;
   const onNull = (): void => options.onProgress?.(++done, shuffles * splits.length);
-  const fits = crossFit(rows, labels, splits, drawn.labellings, { ...options, groups }, onNull);
+  const { fits, probe } = yield* allFits({
+    rows,
+    labels,
+    splits,
+    labellings: drawn.labellings,
+    options: { ...options, groups },
+    onNull,
+  });
   const held = splits.map(({ test }, f) => ({
     scores: fits.scores[f],
     labels: pick(labels, test),
@@ -116,10 +135,23 @@ export function evaluateProbe(
     ...spread,
     null: summarise(fits.nulls, observed),
     shuffled: drawn.shuffled,
-    probe: fit(rows, labels, { ...options, groups }),
+    probe,
     scores,
     folds,
   };
+}
+
+/** In every fold, and on all rows. */
+function* allFits(
+  request: CrossFitRequest,
+): Steps<{ readonly fits: CrossFit; readonly probe: LinearProbe }> {
+  const { rows, labels, options } = request;
+  if (options.estimator !== 'logistic') {
+    return { fits: yield* crossFitSteps(request), probe: fit(rows, labels, options) };
+  }
+  const { fits, probe } = yield* crossFitLogistic(request, true);
+  invariant(probe !== undefined, 'no probe was fitted on all rows');
+  return { fits, probe };
 }
 
 /** @throws {UserError} for folds of another length, or with a fold in which no row lies. */

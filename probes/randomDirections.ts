@@ -9,13 +9,12 @@
  */
 
 import type { Random } from '../src/base/random.ts';
-import { lanes, timesLanes } from '../src/math/lanes.ts';
+import { evenRows, lanes, timesLanes } from '../src/math/lanes.ts';
 import { quantile } from '../src/math/resample.ts';
 import type { Rows } from '../src/math/rows.ts';
 import { pick } from './crossFit.ts';
 import type { Split } from './folds.ts';
 import { auroc } from './metrics.ts';
-import { evenRows } from './refitLogistic.ts';
 
 export interface RandomDirections {
   readonly count: number;

@@ -52,32 +52,10 @@ export function timesLanes({ n, d, data }: Rows, v: Float64Array, out: Float64Ar
   }
 }
 
-/** XᵀR. Shape: `[n, d], [n, 4] → [d, 4]`, n even. */
-export function transposedTimesLanes(
-  { n, d, data }: Rows,
-  r: Float64Array,
-  out: Float64Array,
-): void {
-  out.fill(0);
-  for (let i = 0; i < n; i += 2) {
-    const first = i * d;
-    const second = first + d;
-    const at = 4 * i;
-    const a0 = r[at];
-    const a1 = r[at + 1];
-    const a2 = r[at + 2];
-    const a3 = r[at + 3];
-    const b0 = r[at + 4];
-    const b1 = r[at + 5];
-    const b2 = r[at + 6];
-    const b3 = r[at + 7];
-    for (let j = 0, k = 0; j < d; j++, k += 4) {
-      const a = data[first + j];
-      const b = data[second + j];
-      out[k] += a * a0 + b * b0;
-      out[k + 1] += a * a1 + b * b1;
-      out[k + 2] += a * a2 + b * b2;
-      out[k + 3] += a * a3 + b * b3;
-    }
-  }
+/** The rows, with one of zeros added where their number is odd. */
+export function evenRows(x: Rows): Rows {
+  if (x.n % 2 === 0) return x;
+  const data = new Float64Array((x.n + 1) * x.d);
+  data.set(x.data);
+  return { n: x.n + 1, d: x.d, data };
 }

@@ -15,8 +15,8 @@ import { axpy, dot } from './vectors.ts';
 export interface MinimiserOptions {
   /** True where the gradient counts as zero. */
   readonly isSmall: (gradient: Float64Array) => boolean;
-  /** Multiplies a gradient by an approximate inverse Hessian, in place; the identity if left out. */
-  readonly precondition?: (gradient: Float64Array) => void;
+  /** The caller also writes `natural`; otherwise it is the gradient itself. */
+  readonly isPreconditioned?: boolean;
   /** Evaluations after which to give up. */
   readonly maxEvaluations: number;
 }
@@ -24,8 +24,10 @@ export interface MinimiserOptions {
 const memory = 8;
 /** Armijo's constant: the share of the promised decrease that a step must bring. */
 const sufficient = 1e-4;
-/** Values closer than this, relatively, are equal but for the rounding of a sum of some thousand terms. */
-const valueNoise = 1e-12;
+/** Values closer than this, relatively, are equal but for rounding, for they may come from float32; slopes then decide. */
+const valueNoise = 1e-6;
+/** A step shorter than this finds no decrease but that of rounding. */
+const shortest = 1e-9;
 
 /** One minimisation under way. */
 export class Minimiser {
@@ -33,27 +35,34 @@ export class Minimiser {
   readonly point: Float64Array;
   /** The caller writes the gradient at `point` here before `tell`. */
   readonly gradient: Float64Array;
+  /** The gradient times an approximate inverse Hessian, always the same one. */
+  readonly natural: Float64Array;
   state: 'searching' | 'converged' | 'gave up' = 'searching';
   evaluations = 0;
 
   readonly #options: MinimiserOptions;
   readonly #base: Float64Array;
   readonly #baseGradient: Float64Array;
+  readonly #baseNatural: Float64Array;
   readonly #direction: Float64Array;
-  readonly #steps: Float64Array[] = [];
-  readonly #changes: Float64Array[] = [];
-  readonly #curvatures: number[] = [];
+  readonly #dual: Float64Array;
+  #pairs: Pair[] = [];
   #baseValue = Number.NaN;
   #slope = 0;
   #length = 0;
 
   constructor(start: Float64Array, options: MinimiserOptions) {
+    const { isPreconditioned = false } = options;
+    const zeros = (): Float64Array => new Float64Array(start.length);
     this.#options = options;
     this.point = start.slice();
-    this.gradient = new Float64Array(start.length);
-    this.#base = new Float64Array(start.length);
-    this.#baseGradient = new Float64Array(start.length);
-    this.#direction = new Float64Array(start.length);
+    this.gradient = zeros();
+    this.natural = isPreconditioned ? zeros() : this.gradient;
+    this.#base = zeros();
+    this.#baseGradient = zeros();
+    this.#baseNatural = isPreconditioned ? zeros() : this.#baseGradient;
+    this.#direction = zeros();
+    this.#dual = zeros();
   }
 
   /** Takes the value at `point`, with the gradient already written, and moves on. */
@@ -65,8 +74,25 @@ export class Minimiser {
       return;
     }
     if (!isFirst) this.#remember();
+    this.#settle(value);
+  }
+
+  /** Goes back to the best point so far, to have it evaluated more exactly. */
+  retreat(): void {
+    this.point.set(this.#base);
+  }
+
+  /** Goes on from `point` after `retreat`, with its more exact value and gradient; what was learnt of the curvature is kept. */
+  resume(value: number): void {
+    this.evaluations++;
+    this.state = 'searching';
+    this.#settle(value);
+  }
+
+  #settle(value: number): void {
     this.#base.set(this.point);
     this.#baseGradient.set(this.gradient);
+    this.#baseNatural.set(this.natural);
     this.#baseValue = value;
     if (this.#options.isSmall(this.gradient)) this.state = 'converged';
     else this.#advance();
@@ -87,22 +113,18 @@ export class Minimiser {
     this.#length = isUsable
       ? Math.min(Math.max(best, 0.1 * this.#length), 0.5 * this.#length)
       : 0.1 * this.#length;
+    if (this.#length < shortest) this.state = 'gave up';
     this.#place();
   }
 
   #remember(): void {
-    const step = this.point.map((x, i) => x - this.#base[i]);
-    const change = this.gradient.map((g, i) => g - this.#baseGradient[i]);
+    const step = less(this.point, this.#base);
+    const change = less(this.gradient, this.#baseGradient);
+    const natural = this.natural === this.gradient ? change : less(this.natural, this.#baseNatural);
     const curvature = dot(step, change);
     // Convexity makes it positive; rounding at the very end may not.
     if (!(curvature > 0)) return;
-    this.#steps.push(step);
-    this.#changes.push(change);
-    this.#curvatures.push(curvature);
-    if (this.#steps.length <= memory) return;
-    this.#steps.shift();
-    this.#changes.shift();
-    this.#curvatures.shift();
+    this.#pairs = [...this.#pairs.slice(1 - memory), { step, change, natural, curvature }];
   }
 
   #advance(): void {
@@ -112,28 +134,25 @@ export class Minimiser {
     this.#place();
   }
 
-  /** direction ← −H·gradient, by the two loops. */
+  /** direction ← −H·gradient, by the two loops; the first runs on the gradient and on its natural form at once. */
   #aim(): void {
-    const q = this.#direction;
+    const [q, p, pairs] = [this.#dual, this.#direction, this.#pairs];
     q.set(this.#baseGradient);
-    const last = this.#steps.length - 1;
-    const shares = new Float64Array(last + 1);
-    for (let k = last; k >= 0; k--) {
-      shares[k] = dot(this.#steps[k], q) / this.#curvatures[k];
-      axpy(-shares[k], this.#changes[k], q);
+    p.set(this.#baseNatural);
+    const shares = new Float64Array(pairs.length);
+    for (let k = pairs.length - 1; k >= 0; k--) {
+      const { step, change, natural, curvature } = pairs[k];
+      shares[k] = dot(step, q) / curvature;
+      axpy(-shares[k], change, q);
+      axpy(-shares[k], natural, p);
     }
-    this.#options.precondition?.(q);
-    if (last >= 0) {
-      const scaled = this.#changes[last].slice();
-      this.#options.precondition?.(scaled);
-      const scale = this.#curvatures[last] / dot(this.#changes[last], scaled);
-      for (let i = 0; i < q.length; i++) q[i] *= scale;
+    const last = pairs.at(-1);
+    const scale = last === undefined ? 1 : last.curvature / dot(last.change, last.natural);
+    for (let i = 0; i < p.length; i++) p[i] *= scale;
+    for (const [k, { step, change, curvature }] of pairs.entries()) {
+      axpy(shares[k] - dot(change, p) / curvature, step, p);
     }
-    for (let k = 0; k <= last; k++) {
-      const correction = dot(this.#changes[k], q) / this.#curvatures[k];
-      axpy(shares[k] - correction, this.#steps[k], q);
-    }
-    for (let i = 0; i < q.length; i++) q[i] = -q[i];
+    for (let i = 0; i < p.length; i++) p[i] = -p[i];
   }
 
   #place(): void {
@@ -142,4 +161,20 @@ export class Minimiser {
       this.point[i] = this.#base[i] + this.#length * this.#direction[i];
     }
   }
+}
+
+/** What one step taught of the curvature. */
+interface Pair {
+  readonly step: Float64Array;
+  readonly change: Float64Array;
+  /** The change of the natural gradient. */
+  readonly natural: Float64Array;
+  /** step · change */
+  readonly curvature: number;
+}
+
+function less(a: Float64Array, b: Float64Array): Float64Array {
+  const out = new Float64Array(a.length);
+  for (let i = 0; i < out.length; i++) out[i] = a[i] - b[i];
+  return out;
 }

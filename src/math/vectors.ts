@@ -5,7 +5,6 @@
  */
 
 import { rowProducts } from './products.ts';
-import { rowAt } from './rows.ts';
 import type { Rows } from './rows.ts';
 
 /** Σ aᵢbᵢ. Shape: `[d], [d] → scalar`. */
@@ -31,24 +30,30 @@ export function axpy(alpha: number, x: ArrayLike<number>, y: Float64Array): void
 }
 
 /** Mean of each column over the chosen rows, or over all. Shape: `[n, d] → [d]`. */
-export function columnMeans(x: Rows, index?: ArrayLike<number>): Float64Array {
-  const n = index?.length ?? x.n;
-  const mean = new Float64Array(x.d);
-  for (let i = 0; i < n; i++) axpy(1, rowAt(x, index === undefined ? i : index[i]), mean);
+export function columnMeans({ n: all, d, data }: Rows, index?: ArrayLike<number>): Float64Array {
+  const n = index?.length ?? all;
+  const mean = new Float64Array(d);
+  for (let i = 0; i < n; i++) {
+    const start = d * (index === undefined ? i : index[i]);
+    for (let j = 0; j < d; j++) mean[j] += data[start + j];
+  }
   return mean.map((sum) => sum / n);
 }
 
 /** Standard deviation of each column about `mean`, dividing by n (ddof 0). Shape: `[n, d] → [d]`. */
 export function columnDeviations(
-  x: Rows,
+  { n: all, d, data }: Rows,
   mean: Float64Array,
   index?: ArrayLike<number>,
 ): Float64Array {
-  const n = index?.length ?? x.n;
-  const squares = new Float64Array(x.d);
+  const n = index?.length ?? all;
+  const squares = new Float64Array(d);
   for (let i = 0; i < n; i++) {
-    const row = rowAt(x, index === undefined ? i : index[i]);
-    for (let j = 0; j < x.d; j++) squares[j] += (row[j] - mean[j]) ** 2;
+    const start = d * (index === undefined ? i : index[i]);
+    for (let j = 0; j < d; j++) {
+      const gap = data[start + j] - mean[j];
+      squares[j] += gap * gap;
+    }
   }
   return squares.map((sum) => Math.sqrt(sum / n));
 }

@@ -36,12 +36,12 @@ export interface SessionOptions {
 
 /** What a graph may be fed: whole numbers or floats with their shape. */
 export interface Feed {
-  readonly data: BigInt64Array | Float32Array;
+  readonly data: BigInt64Array | Float32Array | Float64Array;
   readonly shape: readonly number[];
 }
 
-export interface Fetch {
-  readonly data: Float32Array;
+export interface Fetch<T = Float32Array> {
+  readonly data: T;
   readonly shape: readonly number[];
 }
 
@@ -57,6 +57,8 @@ export interface Session {
     feeds: Readonly<Record<string, Feed>>,
     wanted?: readonly string[],
   ): Promise<Record<string, Fetch>>;
+  /** The same for a graph whose outputs are float64. */
+  runDouble(feeds: Readonly<Record<string, Feed>>): Promise<Record<string, Fetch<Float64Array>>>;
   close(): Promise<void>;
 }
 
@@ -95,32 +97,44 @@ export async function openSession(graph: Graph, options: SessionOptions): Promis
     throw device === 'cpu' || error !== cause ? error : await deviceFailure(device, cause);
   });
   const inputs = new Set(session.inputNames);
+  const fetch = async (
+    feeds: Readonly<Record<string, Feed>>,
+    wanted: readonly string[] = session.outputNames,
+  ): Promise<[string, InstanceType<typeof Tensor>][]> => {
+    const tensors = Object.entries(feeds)
+      .filter(([name]) => inputs.has(name))
+      .map(([name, { data, shape }]) => [name, tensorOf(data, shape)] as const);
+    const fetched = await session
+      .run(Object.fromEntries(tensors), wanted)
+      .catch((cause: unknown) => {
+        throw explained(cause);
+      });
+    return Object.entries(fetched);
+  };
   return {
     outputs: session.outputNames,
-    async run(feeds, wanted = session.outputNames) {
-      const tensors = Object.entries(feeds)
-        .filter(([name]) => inputs.has(name))
-        .map(([name, { data, shape }]) => [name, tensorOf(data, shape)] as const);
-      const fetched = await session
-        .run(Object.fromEntries(tensors), wanted)
-        .catch((cause: unknown) => {
-          throw explained(cause);
-        });
-      return Object.fromEntries(
-        Object.entries(fetched).map(([name, { data, dims }]) => {
+    run: async (feeds, wanted) =>
+      Object.fromEntries(
+        (await fetch(feeds, wanted)).map(([name, { data, dims }]) => {
           invariant(data instanceof Float32Array, `output "${name}" is not float32`);
           return [name, { data, shape: dims }];
         }),
-      );
-    },
+      ),
+    runDouble: async (feeds) =>
+      Object.fromEntries(
+        (await fetch(feeds)).map(([name, { data, dims }]) => {
+          invariant(data instanceof Float64Array, `output "${name}" is not float64`);
+          return [name, { data, shape: dims }];
+        }),
+      ),
     close: () => session.release(),
   };
 }
 
 function tensorOf(data: Feed['data'], shape: readonly number[]): InstanceType<typeof Tensor> {
-  return data instanceof Float32Array
-    ? new Tensor('float32', data, shape)
-    : new Tensor('int64', data, shape);
+  if (data instanceof Float32Array) return new Tensor('float32', data, shape);
+  if (data instanceof Float64Array) return new Tensor('float64', data, shape);
+  return new Tensor('int64', data, shape);
 }
 
 /** The deepest folder above all files that the graph reads; '' when it reads none. */

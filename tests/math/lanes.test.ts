@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { lanes, timesLanes, transposedTimesLanes } from '../../src/math/lanes.ts';
+import { evenRows, lanes, timesLanes } from '../../src/math/lanes.ts';
 import { rowAt } from '../../src/math/rows.ts';
 import { dot } from '../../src/math/vectors.ts';
 import { sines } from '../support/sines.ts';
@@ -22,16 +22,11 @@ describe('timesLanes', () => {
   });
 });
 
-describe('transposedTimesLanes', () => {
-  it('is four products with its transpose, whatever the output held', () => {
-    const r = Float64Array.from({ length: 6 * lanes }, (_, i) => Math.cos(i));
-    const out = new Float64Array(5 * lanes).fill(7);
-    transposedTimesLanes(x, r, out);
-    for (let l = 0; l < lanes; l++) {
-      lane(out, l).forEach((value, j) => {
-        const column = x.data.filter((_, at) => at % 5 === j);
-        expect(value).toBeCloseTo(dot(column, lane(r, l)), 14);
-      });
-    }
+describe('evenRows', () => {
+  it('adds a row of zeros to an odd number of rows, and nothing to an even one', () => {
+    expect(evenRows(x)).toBe(x);
+    const odd = evenRows(sines(3, 2, 2));
+    expect(odd.n).toBe(4);
+    expect([...odd.data]).toEqual([...sines(3, 2, 2).data, 0, 0]);
   });
 });

@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
 
 import { splitsOf } from '../../probes/folds.ts';
-import { fitLogistic, prepareLogistic } from '../../probes/logistic.ts';
+import { fitLogistic, gradientTolerance } from '../../probes/logistic.ts';
+import { fitMany, type FramingOptions, type LogisticFit } from '../../probes/logisticFits.ts';
+import type { LogisticProblem } from '../../probes/logisticLane.ts';
 import { auroc } from '../../probes/metrics.ts';
 import { score } from '../../probes/probe.ts';
-import { refitLogistic } from '../../probes/refitLogistic.ts';
 import { Random } from '../../src/base/random.ts';
-import { rowAt, rowsOf, takeRows } from '../../src/math/rows.ts';
+import { here, multiplyHere, through } from '../../src/math/multiply.ts';
+import { rowAt, rowsOf } from '../../src/math/rows.ts';
 import type { Rows } from '../../src/math/rows.ts';
 import { sigmoid } from '../../src/math/special.ts';
 import { readGolden, sines, stripedLabels } from '../support/sines.ts';
@@ -109,57 +111,97 @@ describe('fitLogistic', () => {
       'C is "0", and an inverse strength must be above 0',
     );
     // Rounding of a gradient made of numbers near 1e12 is far above the tolerance.
-    const huge = rowsOf(4, 1, Float64Array.of(1e12, -3e12, 2e12, 5e12));
-    expect(() => fitLogistic(huge, [0, 1, 0, 1], { c: 1e6 })).toThrow(
-      /^the logistic fit \(C = 1000000\) still had a gradient of \S+ after 2000 steps$/,
+    const huge = rowsOf(
+      60,
+      8,
+      tall.data.map((value) => 1e12 * value),
+    );
+    expect(() => fitLogistic(huge, stripedLabels(60), { c: 1e6 })).toThrow(
+      /^the logistic fit \(C = 1000000\) still had a gradient of \S+ after \d+ steps$/,
     );
   });
 });
 
-describe('refitLogistic', () => {
-  it.each([
-    ['tall', { c: 0.1, standardise: true }],
-    ['tall', { c: 1 }],
-    ['wide', { c: 0.1, standardise: true }],
-    ['wide', { c: 1, intercept: false }],
-  ] as const)('scores nearly as the exact fit does: %s %o', (key, options) => {
-    const [rows, labels] = data[key];
+describe('fitMany', () => {
+  /** Every problem on its own rows by the plain fit, in float64 throughout. */
+  const framings = [
+    ['tall', { standardise: true, intercept: true }],
+    ['tall', { standardise: false, intercept: true }],
+    ['wide', { standardise: true, intercept: false }],
+    ['wide', { standardise: false, intercept: false }],
+    ['separable', { standardise: true, intercept: true }],
+  ] as const;
+
+  const problemsOn = (rows: Rows, labels: readonly number[]): LogisticProblem[] => {
+    const random = new Random(5);
     const splits = splitsOf(
       Int32Array.from({ length: rows.n }, (_, i) => i % 3),
       3,
     );
-    const random = new Random(5);
-    const labellings = Array.from({ length: 6 }, () => random.shuffle(Uint8Array.from(labels)));
-    for (const { train, test } of splits) {
-      const seen = new Set<number>();
-      const targets = labellings.map((labelling) => labelling.filter((_, i) => train.includes(i)));
-      const [trained, tested] = [takeRows(rows, train), takeRows(rows, test)];
-      refitLogistic(prepareLogistic(rows, train, options), tested, targets, (k, scores) => {
-        seen.add(k);
-        const fresh = score(fitLogistic(trained, targets[k], options), tested);
-        const spread = Math.max(...fresh) - Math.min(...fresh);
-        // Stopped at a thousandth of the first gradient: scores agree to about a hundredth of their spread.
-        const gap = scores.map((value, i) => Math.abs(value - fresh[i]));
-        expect(Math.max(...gap)).toBeLessThan(0.01 * spread);
-      });
-      expect(seen.size).toBe(6);
+    const labellings = [0, 1, 2].map((k) => (k === 0 ? labels : random.shuffle([...labels])));
+    return splits.flatMap(({ train }) =>
+      labellings.flatMap((labelling) =>
+        [0.01, 1, 30].map((c) => ({ train, labels: labelling, c, tolerance: gradientTolerance })),
+      ),
+    );
+  };
+
+  const collect = (
+    rows: Rows,
+    problems: readonly LogisticProblem[],
+    framing: FramingOptions,
+  ): LogisticFit[] => {
+    const found: LogisticFit[] = [];
+    here(fitMany(rows, problems, framing, (i, fit) => (found[i] = fit)));
+    return found;
+  };
+
+  it.each(framings)('stands at the optimum of each problem: %s %o', (key, framing) => {
+    const [rows, labels] = data[key];
+    const problems = problemsOn(rows, labels);
+    for (const [p, { coef, intercept, frame, scores }] of collect(
+      rows,
+      problems,
+      framing,
+    ).entries()) {
+      const { train, labels: targets, c } = problems[p];
+      const gradient = Float64Array.from(coef);
+      let offset = 0;
+      for (let i = 0; i < rows.n; i++) {
+        const z = Array.from(rowAt(rows, i), (x, j) => (x - frame.mean[j]) / frame.scale[j]);
+        const s = z.reduce((sum, value, j) => sum + value * coef[j], intercept);
+        expect(scores[i]).toBeCloseTo(s, 10);
+        if (!train.includes(i)) continue;
+        const residual = c * (sigmoid(s) - targets[i]);
+        offset += residual;
+        z.forEach((value, j) => (gradient[j] += residual * value));
+      }
+      if (framing.intercept) expect(Math.abs(offset)).toBeLessThan(1.1 * gradientTolerance);
+      for (const slope of gradient) expect(Math.abs(slope)).toBeLessThan(1.1 * gradientTolerance);
     }
   });
 
-  it('gives the same numbers whichever fits share a sweep', () => {
+  it('gives the same numbers whichever fits go together', () => {
     const [rows, labels] = data.tall;
-    const prepared = prepareLogistic(rows, undefined, {});
-    const random = new Random(6);
-    const targets = Array.from({ length: 7 }, () => random.shuffle(Uint8Array.from(labels)));
-    const collect = (chosen: readonly number[]): Map<number, number[]> => {
-      const found = new Map<number, number[]>();
-      const those = chosen.map((k) => targets[k]);
-      refitLogistic(prepared, rows, those, (k, scores) => found.set(chosen[k], [...scores]));
-      return found;
-    };
-    const together = collect([0, 1, 2, 3, 4, 5, 6]);
-    const alone = collect([5, 2]);
-    expect(alone.size).toBe(2);
-    for (const [k, scores] of alone) expect(scores).toEqual(together.get(k));
+    const framing = { standardise: true, intercept: true };
+    const problems = problemsOn(rows, labels).filter(({ c }) => c === 1);
+    const together = collect(rows, problems, framing);
+    const alone = collect(rows, [problems[5], problems[2]], framing);
+    expect(alone.map(({ scores }) => scores)).toEqual([together[5].scores, together[2].scores]);
+  });
+
+  it('is as exact with products in float32 as without', async () => {
+    const [rows, labels] = data.tall;
+    const framing = { standardise: true, intercept: true };
+    const problems = problemsOn(rows, labels);
+    const found: LogisticFit[] = [];
+    const visit = (i: number, fit: LogisticFit): unknown => (found[i] = fit);
+    await through(fitMany(rows, problems, framing, visit), async ({ a, b }) => {
+      const { n, d, data: exact } = multiplyHere({ a, b });
+      return { n, d, data: a.data instanceof Float32Array ? Float32Array.from(exact) : exact };
+    });
+    for (const [p, { coef }] of collect(rows, problems, framing).entries()) {
+      found[p].coef.forEach((value, j) => expect(value).toBeCloseTo(coef[j], 7));
+    }
   });
 });

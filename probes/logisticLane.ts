@@ -1,0 +1,206 @@
+/**
+ * One of the fits that `logisticFits.ts` advances together: its objective, and where it stands.
+ *
+ *     ½‖w‖² + C Σ log(1 + e^{s}) − y s,   s = w · (x − shift) / ratio + b,   y = 0 or 1
+ *
+ * All that products of matrices give is read as the change since the anchor, the last point at which they were
+ * taken in float64. The first anchor is no weights at all.
+ */
+
+import { Minimiser } from '../src/math/minimise.ts';
+import type { Rows } from '../src/math/rows.ts';
+import { dot } from '../src/math/vectors.ts';
+
+export interface LogisticProblem {
+  /** Numbers of the rows to fit on; problems that share them should share the array. */
+  readonly train: Int32Array;
+  /** Of all rows, 0 or 1, `[n]`; both occur among the training rows. */
+  readonly labels: ArrayLike<number>;
+  /** Inverse strength of the penalty. */
+  readonly c: number;
+  /** Largest entry of the gradient of the objective that counts as zero. */
+  readonly tolerance: number;
+}
+
+/** The frame of some training rows in that of all rows, `[d]` each. */
+export interface RelativeFrame {
+  readonly shift: Float64Array;
+  readonly ratio: Float64Array;
+}
+
+/** The share of an anchor's gradient down to which changes in float32 can be trusted, with a margin. */
+const reach = 1e-5;
+/** An inexact gradient must be below the tolerance with this to spare. */
+const margin = 0.7;
+const maxEvaluations = 2000;
+/** So many anchors without an end: rounding is all that is left. */
+const maxAnchors = 10;
+/** Factors of Π(1 + e⁻ˢ) before a logarithm is taken: each is at most 2. */
+const factors = 64;
+
+export class Lane {
+  readonly index: number;
+  readonly problem: LogisticProblem;
+  isDone: boolean = false;
+  isLost: boolean = false;
+  /** Largest entry of the gradient at the last evaluation. */
+  largest: number = Number.NaN;
+
+  readonly #frame: RelativeFrame;
+  readonly #d: number;
+  readonly #hasIntercept: boolean;
+  readonly #search: Minimiser;
+  /** Point, scores of all rows, residuals of all rows (0 if not trained on) and gradient at the anchor. */
+  readonly #point: Float64Array;
+  readonly #scores: Float64Array;
+  readonly #residuals: Float64Array;
+  readonly #gradient: Float64Array;
+  /** Until an evaluation in float64 is done, what it reads goes into the anchor. */
+  #isAnchoring = false;
+  #anchors = 0;
+  #goal = Number.NaN;
+  #offset = 0;
+  #value = 0;
+  #sum = 0;
+
+  constructor(
+    index: number,
+    problem: LogisticProblem,
+    { n, d }: Rows,
+    frame: RelativeFrame,
+    hasIntercept: boolean,
+  ) {
+    const width = d + (hasIntercept ? 1 : 0);
+    this.index = index;
+    this.problem = problem;
+    this.#frame = frame;
+    this.#d = d;
+    this.#hasIntercept = hasIntercept;
+    this.#point = new Float64Array(width);
+    this.#gradient = new Float64Array(width);
+    this.#scores = new Float64Array(n);
+    this.#residuals = new Float64Array(n);
+    this.#search = new Minimiser(new Float64Array(width), {
+      isSmall: () => this.#isSmall(),
+      isPreconditioned: true,
+      maxEvaluations,
+    });
+  }
+
+  get isSearching(): boolean {
+    return this.#search.state === 'searching';
+  }
+
+  get evaluations(): number {
+    return this.#search.evaluations;
+  }
+
+  /** The gradient without that of the intercept, `[d]`. */
+  get slopes(): Float64Array {
+    return this.#search.gradient.subarray(0, this.#d);
+  }
+
+  /** Takes a step on what was read. */
+  move(): void {
+    this.#search.tell(this.#value);
+  }
+
+  /** Makes the best point so far the next anchor; to be followed by an evaluation in float64. */
+  anchorAnew(): void {
+    this.#search.retreat();
+    this.#isAnchoring = true;
+    for (const part of [this.#point, this.#scores, this.#residuals, this.#gradient]) part.fill(0);
+  }
+
+  /** Ends, or goes on from the new anchor. */
+  settle(): void {
+    this.#isAnchoring = false;
+    this.#anchors++;
+    this.#point.set(this.#search.point);
+    this.#gradient.set(this.#search.gradient);
+    this.#goal = Math.max(margin * this.problem.tolerance, reach * this.largest);
+    this.isDone = this.largest <= this.problem.tolerance;
+    this.isLost =
+      !this.isDone && (this.#anchors >= maxAnchors || this.evaluations >= maxEvaluations);
+    if (!this.isDone) this.#search.resume(this.#value);
+  }
+
+  /** The weights in the frame of the training rows, and the scores of all rows. */
+  solution(): { coef: Float64Array; intercept: number; scores: Float64Array } {
+    const intercept = this.#hasIntercept ? this.#point[this.#d] : 0;
+    return { coef: this.#point.slice(0, this.#d), intercept, scores: this.#scores };
+  }
+
+  /** Column l: the change of the weights, in the frame of all rows. */
+  writeWeights({ d: k, data }: Rows, l: number): void {
+    const { shift, ratio } = this.#frame;
+    const { point } = this.#search;
+    let offset = this.#hasIntercept ? point[this.#d] - this.#point[this.#d] : 0;
+    for (let j = 0, at = l; j < this.#d; j++, at += k) {
+      const weight = (point[j] - this.#point[j]) / ratio[j];
+      data[at] = weight;
+      offset -= shift[j] * weight;
+    }
+    this.#offset = offset;
+  }
+
+  /** Reads the change of the scores; column l of `residuals` becomes the change of the residuals. */
+  readScores({ d: k, data }: Rows, residuals: Rows, l: number): void {
+    const { train, labels, c } = this.problem;
+    const offset = this.#offset;
+    let [loss, product, sum] = [0, 1, 0];
+    for (let t = 0; t < train.length; t++) {
+      const i = train[t];
+      const s = this.#scores[i] + data[i * k + l] + offset;
+      const y = labels[i];
+      const e = Math.exp(-Math.abs(s));
+      loss += Math.max(s, 0) - y * s;
+      product *= 1 + e;
+      if (t % factors === factors - 1) {
+        loss += Math.log(product);
+        product = 1;
+      }
+      const residual = (s >= 0 ? 1 : e) / (1 + e) - y;
+      const change = residual - this.#residuals[i];
+      residuals.data[i * k + l] = change;
+      sum += change;
+      if (this.#isAnchoring) this.#residuals[i] = residual;
+    }
+    if (this.#isAnchoring) {
+      for (let i = 0, at = l; i < this.#scores.length; i++, at += k) {
+        this.#scores[i] = data[at] + offset;
+      }
+    }
+    this.#value = c * (loss + Math.log(product));
+    this.#sum = sum;
+  }
+
+  /** Reads what the change of the residuals does to the gradient, and adds the penalty. */
+  readGradient({ d: k, data }: Rows, l: number): void {
+    const { c } = this.problem;
+    const { shift, ratio } = this.#frame;
+    const { point, gradient } = this.#search;
+    for (let j = 0, at = l; j < this.#d; j++, at += k) {
+      const change = (data[at] - shift[j] * this.#sum) / ratio[j];
+      gradient[j] = this.#gradient[j] + c * change + point[j] - this.#point[j];
+    }
+    if (this.#hasIntercept) gradient[this.#d] = this.#gradient[this.#d] + c * this.#sum;
+    const weights = point.subarray(0, this.#d);
+    this.#value += dot(weights, weights) / 2;
+    this.largest = gradient.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  }
+
+  /** Reads the gradient times the approximate inverse Hessian. */
+  readNatural({ d: k, data }: Rows, l: number, intercept: number): void {
+    const { natural, gradient } = this.#search;
+    for (let j = 0, at = l; j < this.#d; j++, at += k) natural[j] = data[at];
+    if (this.#hasIntercept) natural[this.#d] = gradient[this.#d] / intercept;
+  }
+
+  #isSmall(): boolean {
+    if (Number.isNaN(this.#goal)) {
+      this.#goal = Math.max(margin * this.problem.tolerance, reach * this.largest);
+    }
+    return this.largest <= this.#goal;
+  }
+}
