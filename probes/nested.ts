@@ -9,9 +9,10 @@
  */
 
 import { UserError } from '../src/base/errors.ts';
+import { here, type Steps } from '../src/math/multiply.ts';
 import type { Rows } from '../src/math/rows.ts';
 import { takeRows } from '../src/math/rows.ts';
-import { crossFit, fitOn, pick } from './crossFit.ts';
+import { fitOn, pick } from './crossFit.ts';
 import type { EstimatorOptions } from './crossFit.ts';
 import {
   assertBothClasses,
@@ -20,9 +21,12 @@ import {
   groupedFolds,
   splitsOf,
 } from './folds.ts';
+import type { Split } from './folds.ts';
 import { clusteredInterval } from './interval.ts';
+import { looseTolerance } from './logistic.ts';
+import { fitMany } from './logisticFits.ts';
 import { auroc } from './metrics.ts';
-import { score } from './probe.ts';
+import { checkPenalty, score } from './probe.ts';
 
 /** One of the things to choose among. */
 export interface Candidate {
@@ -60,50 +64,150 @@ export function evaluateNested(
   if (candidates.length === 0) {
     throw new UserError('USAGE', 'there is nothing to choose among', { fix: 'Give a candidate.' });
   }
-  assertNoLeak(folds, groups);
-  const splits = splitsOf(folds, new Set(folds).size);
-  assertBothClasses(splits, labels);
-  const chosen: string[] = [];
-  const held = splits.map(({ train, test }) => {
-    const best = choose(candidates, labels, groups, train, innerFolds);
-    chosen.push(best.name);
-    const probe = fitOn(best.rows, labels, train, { ...best.options, groups });
-    return {
-      scores: score(probe, takeRows(best.rows, test)),
-      labels: pick(labels, test),
-      groups: Array.from(test, (i) => groups[i]),
-    };
+  const choice = new NestedChoice(labels, groups, folds, {
+    isAlone: candidates.length === 1,
+    innerFolds,
   });
-  const aurocByFold = held.map((fold) => auroc(fold.scores, fold.labels));
-  const mean = aurocByFold.reduce((sum, value) => sum + value, 0) / aurocByFold.length;
-  return { auroc: mean, aurocByFold, ...clusteredInterval(mean, held), chosen };
+  for (const { name, rows, options } of candidates) here(choice.offer(rows, [{ name, options }]));
+  return choice.result();
 }
 
-/** The candidate of highest mean AUROC over folds inside the training rows. */
-function choose(
-  candidates: readonly Candidate[],
+/** The candidates of one matrix. */
+export type Offer = Omit<Candidate, 'rows'>;
+
+/** The same choice, made as the matrices come by: of each, only scores of test rows are kept. */
+export class NestedChoice {
+  readonly #labels: ArrayLike<number>;
+  readonly #groups: readonly string[];
+  readonly #outer: readonly OuterFold[];
+
+  /** @param options.isAlone Only one candidate will be offered, and nothing is to be chosen. */
+  constructor(
+    labels: ArrayLike<number>,
+    groups: readonly string[],
+    folds: Int32Array,
+    { isAlone = false, innerFolds = 4 }: { isAlone?: boolean; innerFolds?: number } = {},
+  ) {
+    assertNoLeak(folds, groups);
+    const splits = splitsOf(folds, new Set(folds).size);
+    assertBothClasses(splits, labels);
+    this.#labels = labels;
+    this.#groups = groups;
+    this.#outer = splits.map((split) => ({
+      split,
+      inner: isAlone ? [] : innerSplits(split.train, labels, groups, innerFolds),
+      highest: Number.NEGATIVE_INFINITY,
+      name: '',
+      scores: new Float64Array(0),
+    }));
+  }
+
+  /** Tries the candidates of one matrix `[n, d]` in every outer fold. */
+  *offer(rows: Rows, offers: readonly Offer[]): Steps<void> {
+    const splits = this.#outer.flatMap(({ split, inner }) => [split, ...inner]);
+    const scored = yield* scoresOf(rows, this.#labels, this.#groups, splits, offers);
+    for (const [o, { name }] of offers.entries()) {
+      let at = 0;
+      for (const fold of this.#outer) {
+        const scores = scored[o][at++];
+        const areas = fold.inner.map(({ test }) =>
+          auroc(scored[o][at++], pick(this.#labels, test)),
+        );
+        // Where there is no choice the first is taken.
+        const mean = areas.length === 0 ? 0 : average(areas);
+        if (mean > fold.highest) Object.assign(fold, { highest: mean, name, scores });
+      }
+    }
+  }
+
+  result(): NestedEvaluation {
+    const held = this.#outer.map(({ split: { test }, scores }) => ({
+      scores,
+      labels: pick(this.#labels, test),
+      groups: Array.from(test, (i) => this.#groups[i]),
+    }));
+    const aurocByFold = held.map((fold) => auroc(fold.scores, fold.labels));
+    const mean = average(aurocByFold);
+    const chosen = this.#outer.map(({ name }) => name);
+    return { auroc: mean, aurocByFold, ...clusteredInterval(mean, held), chosen };
+  }
+}
+
+interface OuterFold {
+  readonly split: Split;
+  /** Folds inside the training rows, by numbers of all rows. */
+  readonly inner: readonly Split[];
+  /** Of the best candidate so far: mean AUROC of the inner folds, name, scores of the outer test rows. */
+  highest: number;
+  name: string;
+  scores: Float64Array;
+}
+
+function innerSplits(
+  train: Int32Array,
   labels: ArrayLike<number>,
   groups: readonly string[],
-  train: Int32Array,
   innerFolds: number,
-): Candidate {
-  if (candidates.length === 1) return candidates[0];
+): readonly Split[] {
   const own = Array.from(train, (i) => groups[i]);
-  const truth = pick(labels, train);
   const k = Math.min(innerFolds, distinctGroups(own).length);
   const splits = splitsOf(groupedFolds(own, k), k);
-  assertBothClasses(splits, truth);
-  let best = candidates[0];
-  let highest = Number.NEGATIVE_INFINITY;
-  for (const candidate of candidates) {
-    const rows = takeRows(candidate.rows, train);
-    const options = { ...candidate.options, groups: own };
-    const { scores } = crossFit(rows, truth, splits, [], options, () => undefined);
-    const areas = splits.map(({ test }, s) => auroc(scores[s], pick(truth, test)));
-    const mean = areas.reduce((sum, value) => sum + value, 0) / k;
-    if (mean <= highest) continue;
-    highest = mean;
-    best = candidate;
+  assertBothClasses(splits, pick(labels, train));
+  const among = (index: Int32Array): Int32Array => index.map((i) => train[i]);
+  return splits.map((split) => ({ train: among(split.train), test: among(split.test) }));
+}
+
+/** Scores of the test rows of each split, for each offer: `[offers][splits]`. */
+function* scoresOf(
+  rows: Rows,
+  labels: ArrayLike<number>,
+  groups: readonly string[],
+  splits: readonly Split[],
+  offers: readonly Offer[],
+): Steps<readonly (readonly Float64Array[])[]> {
+  const [{ options }] = offers;
+  if (offers.every((offer) => isAlike(offer.options, options))) {
+    return yield* logisticScores(rows, labels, splits, offers);
   }
-  return best;
+  return offers.map((offer) =>
+    splits.map(({ train, test }) =>
+      score(fitOn(rows, labels, train, { ...offer.options, groups }), takeRows(rows, test)),
+    ),
+  );
+}
+
+/** Logistic fits in one frame go together, whatever their strengths. */
+function isAlike(a: EstimatorOptions, b: EstimatorOptions): boolean {
+  return (
+    a.estimator === 'logistic' &&
+    b.estimator === 'logistic' &&
+    a.standardise === b.standardise &&
+    a.intercept === b.intercept
+  );
+}
+
+function* logisticScores(
+  rows: Rows,
+  labels: ArrayLike<number>,
+  splits: readonly Split[],
+  offers: readonly Offer[],
+): Steps<readonly (readonly Float64Array[])[]> {
+  const [{ options }] = offers;
+  const { standardise = false, intercept = true } = options;
+  const found = offers.map(() => splits.map(() => new Float64Array(0)));
+  const problems = offers.flatMap(({ options: { c = 1 } }) =>
+    splits.map(({ train }) => {
+      checkPenalty(c);
+      return { train, labels, c, tolerance: looseTolerance(c, train.length) };
+    }),
+  );
+  yield* fitMany(rows, problems, { standardise, intercept }, (p, { scores }) => {
+    const [o, s] = [Math.floor(p / splits.length), p % splits.length];
+    found[o][s] = Float64Array.from(splits[s].test, (i) => scores[i]);
+  });
+  return found;
+}
+
+function average(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
