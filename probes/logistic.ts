@@ -45,7 +45,7 @@ export function fitLogistic(
 }
 
 /** As `fitLogistic`, asking for its products. */
-export function* fitLogisticSteps(
+function* fitLogisticSteps(
   rows: Rows,
   labels: ArrayLike<number>,
   { c = 1, standardise = false, intercept = true }: FitOptions,

@@ -13,7 +13,7 @@
 import { UserError } from '../src/base/errors.ts';
 import { inSingle, times, type Steps } from '../src/math/multiply.ts';
 import type { Rows } from '../src/math/rows.ts';
-import { columnMeans, transposed } from '../src/math/vectors.ts';
+import { columnDeviations, columnMeans, transposed } from '../src/math/vectors.ts';
 import { Lane, type LogisticProblem, type RelativeFrame } from './logisticLane.ts';
 import { preconditionerOf, type Preconditioner, type Sides } from './preconditioner.ts';
 import { inFrame, standardisationOf, type Standardisation } from './probe.ts';
@@ -55,12 +55,13 @@ export function* fitMany(
   const exact = sides(inFrame(rows, undefined, common));
   const fast = { x: inSingle(exact.x), xt: inSingle(exact.xt) };
   const preconditioner = yield* preconditionerOf(exact, fast, problems);
+  const spreads = columnDeviations(exact.x, new Float64Array(rows.d));
   const frames = new Map<Int32Array, FramePair>();
   const framed = ({ train }: LogisticProblem): FramePair => {
     const known = frames.get(train);
     if (known !== undefined) return known;
     const absolute = frameOf(rows, train, framing);
-    const made = { absolute, relative: relativeTo(common, absolute) };
+    const made = { absolute, relative: relativeTo(common, absolute, spreads) };
     frames.set(train, made);
     return made;
   };
@@ -113,10 +114,16 @@ function frameOf(
   return { mean, scale: new Float64Array(rows.d).fill(1) };
 }
 
-function relativeTo(common: Standardisation, { mean, scale }: Standardisation): RelativeFrame {
+function relativeTo(
+  common: Standardisation,
+  { mean, scale }: Standardisation,
+  spreads: Float64Array,
+): RelativeFrame {
+  const ratio = scale.map((value, j) => value / common.scale[j]);
   return {
     shift: mean.map((value, j) => (value - common.mean[j]) / common.scale[j]),
-    ratio: scale.map((value, j) => value / common.scale[j]),
+    ratio,
+    spread: spreads.reduce((most, value, j) => Math.max(most, value / ratio[j]), 0),
   };
 }
 

@@ -26,10 +26,14 @@ export interface LogisticProblem {
 export interface RelativeFrame {
   readonly shift: Float64Array;
   readonly ratio: Float64Array;
+  /** Largest root mean square of a column of all rows, in the frame of the training rows. */
+  readonly spread: number;
 }
 
-/** The share of an anchor's gradient down to which changes in float32 can be trusted, with a margin. */
-const reach = 1e-5;
+/** Four times what a number near 1 can lose in float32. */
+const rounding = 2 ** -22;
+/** So many evaluations without a smaller gradient: rounding is all that is left before the next anchor. */
+const patience = 50;
 /** An inexact gradient must be below the tolerance with this to spare. */
 const margin = 0.7;
 const maxEvaluations = 2000;
@@ -58,10 +62,14 @@ export class Lane {
   /** Until an evaluation in float64 is done, what it reads goes into the anchor. */
   #isAnchoring = false;
   #anchors = 0;
-  #goal = Number.NaN;
   #offset = 0;
   #value = 0;
   #sum = 0;
+  /** About what float32 does to the gradient: it grows with the change since the anchor. */
+  #noise = 0;
+  /** Smallest gradient since the anchor, and how many evaluations ago that was. */
+  #least = Number.POSITIVE_INFINITY;
+  #stale = 0;
 
   constructor(
     index: number,
@@ -118,7 +126,7 @@ export class Lane {
     this.#anchors++;
     this.#point.set(this.#search.point);
     this.#gradient.set(this.#search.gradient);
-    this.#goal = Math.max(margin * this.problem.tolerance, reach * this.largest);
+    [this.#noise, this.#least, this.#stale] = [0, Number.POSITIVE_INFINITY, 0];
     this.isDone = this.largest <= this.problem.tolerance;
     this.isLost =
       !this.isDone && (this.#anchors >= maxAnchors || this.evaluations >= maxEvaluations);
@@ -148,7 +156,7 @@ export class Lane {
   readScores({ d: k, data }: Rows, residuals: Rows, l: number): void {
     const { train, labels, c } = this.problem;
     const offset = this.#offset;
-    let [loss, product, sum] = [0, 1, 0];
+    let [loss, product, sum, squares] = [0, 1, 0, 0];
     for (let t = 0; t < train.length; t++) {
       const i = train[t];
       const s = this.#scores[i] + data[i * k + l] + offset;
@@ -164,6 +172,7 @@ export class Lane {
       const change = residual - this.#residuals[i];
       residuals.data[i * k + l] = change;
       sum += change;
+      squares += change * change;
       if (this.#isAnchoring) this.#residuals[i] = residual;
     }
     if (this.#isAnchoring) {
@@ -173,6 +182,8 @@ export class Lane {
     }
     this.#value = c * (loss + Math.log(product));
     this.#sum = sum;
+    // A sum of n terms that are as often too high as too low.
+    this.#noise = rounding * c * this.#frame.spread * Math.sqrt(squares * train.length);
   }
 
   /** Reads what the change of the residuals does to the gradient, and adds the penalty. */
@@ -198,9 +209,9 @@ export class Lane {
   }
 
   #isSmall(): boolean {
-    if (Number.isNaN(this.#goal)) {
-      this.#goal = Math.max(margin * this.problem.tolerance, reach * this.largest);
-    }
-    return this.largest <= this.#goal;
+    this.#stale = this.largest < this.#least ? 0 : this.#stale + 1;
+    this.#least = Math.min(this.#least, this.largest);
+    const goal = Math.max(margin * this.problem.tolerance, this.#noise);
+    return this.largest <= goal || this.#stale >= patience;
   }
 }

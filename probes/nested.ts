@@ -23,7 +23,7 @@ import {
 } from './folds.ts';
 import type { Split } from './folds.ts';
 import { clusteredInterval } from './interval.ts';
-import { looseTolerance } from './logistic.ts';
+import { gradientTolerance, looseTolerance } from './logistic.ts';
 import { fitMany } from './logisticFits.ts';
 import { auroc } from './metrics.ts';
 import { checkPenalty, score } from './probe.ts';
@@ -105,7 +105,9 @@ export class NestedChoice {
   /** Tries the candidates of one matrix `[n, d]` in every outer fold. */
   *offer(rows: Rows, offers: readonly Offer[]): Steps<void> {
     const splits = this.#outer.flatMap(({ split, inner }) => [split, ...inner]);
-    const scored = yield* scoresOf(rows, this.#labels, this.#groups, splits, offers);
+    const isOuter = (split: Split): boolean => this.#outer.some((fold) => fold.split === split);
+    const tried = { rows, labels: this.#labels, groups: this.#groups, splits, isOuter };
+    const scored = yield* scoresOf(tried, offers);
     for (const [o, { name }] of offers.entries()) {
       let at = 0;
       for (const fold of this.#outer) {
@@ -157,17 +159,24 @@ function innerSplits(
   return splits.map((split) => ({ train: among(split.train), test: among(split.test) }));
 }
 
+interface Tried {
+  readonly rows: Rows;
+  readonly labels: ArrayLike<number>;
+  readonly groups: readonly string[];
+  readonly splits: readonly Split[];
+  /** Whether scores of this split may be reported, and do not only decide a choice. */
+  readonly isOuter: (split: Split) => boolean;
+}
+
 /** Scores of the test rows of each split, for each offer: `[offers][splits]`. */
 function* scoresOf(
-  rows: Rows,
-  labels: ArrayLike<number>,
-  groups: readonly string[],
-  splits: readonly Split[],
+  tried: Tried,
   offers: readonly Offer[],
 ): Steps<readonly (readonly Float64Array[])[]> {
+  const { rows, labels, groups, splits } = tried;
   const [{ options }] = offers;
   if (offers.every((offer) => isAlike(offer.options, options))) {
-    return yield* logisticScores(rows, labels, splits, offers);
+    return yield* logisticScores(tried, offers);
   }
   return offers.map((offer) =>
     splits.map(({ train, test }) =>
@@ -187,18 +196,18 @@ function isAlike(a: EstimatorOptions, b: EstimatorOptions): boolean {
 }
 
 function* logisticScores(
-  rows: Rows,
-  labels: ArrayLike<number>,
-  splits: readonly Split[],
+  { rows, labels, splits, isOuter }: Tried,
   offers: readonly Offer[],
 ): Steps<readonly (readonly Float64Array[])[]> {
   const [{ options }] = offers;
   const { standardise = false, intercept = true } = options;
   const found = offers.map(() => splits.map(() => new Float64Array(0)));
   const problems = offers.flatMap(({ options: { c = 1 } }) =>
-    splits.map(({ train }) => {
+    splits.map((split) => {
       checkPenalty(c);
-      return { train, labels, c, tolerance: looseTolerance(c, train.length) };
+      const { train } = split;
+      const loose = looseTolerance(c, train.length);
+      return { train, labels, c, tolerance: isOuter(split) ? gradientTolerance : loose };
     }),
   );
   yield* fitMany(rows, problems, { standardise, intercept }, (p, { scores }) => {

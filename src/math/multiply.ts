@@ -36,8 +36,9 @@ export function here<T>(steps: Steps<T>): T {
   return step.value;
 }
 
-/** Runs a computation to its end, products by `multiply`. */
-export async function through<T>(steps: Steps<T>, multiply: Multiply): Promise<T> {
+/** Runs a computation to its end, products by `multiply` where there is one. */
+export async function through<T>(steps: Steps<T>, multiply?: Multiply): Promise<T> {
+  if (multiply === undefined) return here(steps);
   let step = steps.next();
   while (step.done !== true) step = steps.next(await multiply(step.value));
   return step.value;

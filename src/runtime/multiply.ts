@@ -13,21 +13,16 @@ import type { Session } from './session.ts';
 /** Multiplications from which the way to onnxruntime pays. */
 const large = 200_000;
 
-export interface Multiplier {
-  readonly multiply: Multiply;
-  close(): Promise<void>;
-}
-
-/** Opens nothing until it is needed. */
-export function openMultiplier(threads: number = 1): Multiplier {
+/** Calls `use` with what multiplies; the sessions that it opens are closed afterwards. */
+export async function withMultiply<T>(use: (multiply: Multiply) => Promise<T>): Promise<T> {
   const opened = new Map<Precision, Promise<Session>>();
   const sessionFor = (precision: Precision): Promise<Session> => {
-    const session = opened.get(precision) ?? openProduct(precision, threads);
+    const session = opened.get(precision) ?? openProduct(precision);
     opened.set(precision, session);
     return session;
   };
-  return {
-    multiply: async (product) => {
+  try {
+    return await use(async (product) => {
       const { a, b } = product;
       if (a.n * a.d * b.d < large) return multiplyHere(product);
       const feeds = {
@@ -40,22 +35,20 @@ export function openMultiplier(threads: number = 1): Multiplier {
         ? await (await sessionFor('float32')).run(feeds)
         : await (await sessionFor('float64')).runDouble(feeds);
       return { n: a.n, d: b.d, data: found.data };
-    },
-    close: async () => {
-      for (const session of opened.values()) await (await session).close();
-      opened.clear();
-    },
-  };
+    });
+  } finally {
+    for (const session of opened.values()) await (await session).close();
+  }
 }
 
 type Precision = 'float32' | 'float64';
 
 /** A · B with both as inputs, of whatever sizes. */
-async function openProduct(precision: Precision, threads: number): Promise<Session> {
+async function openProduct(precision: Precision): Promise<Session> {
   const g = new Builder('product');
   const a = g.input('a', precision, ['n', 'd']);
   const b = g.input('b', precision, ['d', 'k']);
   const product = g.named('product', g.node('MatMul', [a, b], ['n', 'k']));
   const { openSession } = await import('./session.ts');
-  return await openSession(g.finish([product]), { threads });
+  return await openSession(g.finish([product]), { threads: 1 });
 }

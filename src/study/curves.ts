@@ -12,10 +12,11 @@ import { Random } from '../base/random.ts';
 import type { NestedPoint, ProbeCurve, ProbePoint } from '../contract/report.ts';
 import { sha256OfBytes, writeFileAtomic } from '../files/atomic.ts';
 import { parseSite } from '../graph/sites.ts';
+import { through, type Multiply } from '../math/multiply.ts';
 import { takeRows, type Rows } from '../math/rows.ts';
 import { controlTask } from '../../probes/controlTask.ts';
-import { evaluateProbe, type Evaluation, type EvaluationOptions } from '../../probes/evaluate.ts';
-import { evaluateNested, type Candidate } from '../../probes/nested.ts';
+import { evaluateSteps, type Evaluation, type EvaluationOptions } from '../../probes/evaluate.ts';
+import { NestedChoice, type Offer } from '../../probes/nested.ts';
 import { type Estimator } from '../base/choices.ts';
 import { hasPenalty } from '../../probes/probe.ts';
 import type { Run } from '../record/run.ts';
@@ -56,6 +57,8 @@ export interface CurveOptions {
   /** Curves of earlier commands; one with the same id is taken as it is. */
   readonly known?: readonly ProbeCurve[];
   readonly shouldStop?: ShouldStop;
+  /** Carries out large products; in this language if left out. */
+  readonly multiply?: Multiply;
 }
 
 /** Evaluates one curve and saves its probes under `probes/`. */
@@ -75,14 +78,18 @@ export async function probeCurve(
       ? []
       : await baselinesOf(run, request, chosen, options.promptBaselines ?? new Map());
   const points: ProbePoint[] = [];
-  const candidates: Candidate[] = [];
+  const nested =
+    options.nested === true
+      ? new NestedChoice(chosen.labels, chosen.groups, chosen.folds)
+      : undefined;
   let shuffled: Evaluation['shuffled'] = 'within groups';
   for (const site of sites) {
     if (shouldStop()) throw endedEarly();
     const all = await run.activations(request.checkpoint, site, request.position);
     const rows = takeRows(all, chosen.index);
     const { labels, groups, folds } = chosen;
-    const evaluation = evaluateProbe(rows, labels, groups, { ...fitOf(request), folds });
+    const steps = evaluateSteps(rows, labels, groups, { ...fitOf(request), folds });
+    const evaluation = await through(steps, options.multiply);
     shuffled = evaluation.shuffled;
     const probe = `probes/${id}/${site}.safetensors`;
     await writeFileAtomic(join(run.folder, probe), encodeProbe(evaluation.probe));
@@ -90,11 +97,13 @@ export async function probeCurve(
       ...pointOf(site, evaluation, probe),
       ...besideOf(rows, chosen, evaluation, baselines, request, options),
     });
-    if (options.nested === true) candidates.push(...strengthsAt(site, rows, request));
+    if (nested !== undefined) {
+      await through(nested.offer(rows, strengthsAt(site, request)), options.multiply);
+    }
   }
   const beside = {
     ...(options.baselines === false ? {} : { baselines: baselines.map((each) => each.baseline) }),
-    ...(options.nested === true ? { nested: nestedOf(candidates, chosen) } : {}),
+    ...(nested === undefined ? {} : { nested: nestedOf(nested) }),
   };
   const { estimator, standardise, intercept } = request;
   return {
@@ -182,22 +191,16 @@ function besideOf(
 /** Strengths among which a nested choice is made, beside the one asked for. */
 const strengths = [0.01, 0.1, 1, 10] as const;
 
-function strengthsAt(site: string, rows: Rows, request: CurveRequest): Candidate[] {
+function strengthsAt(site: string, request: CurveRequest): Offer[] {
   const options = fitOf(request);
-  if (!hasPenalty(request.estimator)) return [{ name: site, rows, options }];
+  if (!hasPenalty(request.estimator)) return [{ name: site, options }];
   return [...new Set([...strengths, request.c])]
     .sort((a, b) => a - b)
-    .map((c) => ({ name: `${site}, C = ${c}`, rows, options: { ...options, c } }));
+    .map((c) => ({ name: `${site}, C = ${c}`, options: { ...options, c } }));
 }
 
-function nestedOf(candidates: readonly Candidate[], chosen: ChosenRows): NestedPoint {
-  const {
-    auroc,
-    aurocByFold,
-    low,
-    high,
-    chosen: names,
-  } = evaluateNested(candidates, chosen.labels, chosen.groups, chosen.folds);
+function nestedOf(choice: NestedChoice): NestedPoint {
+  const { auroc, aurocByFold, low, high, chosen: names } = choice.result();
   return { auroc, auroc_by_fold: aurocByFold, low, high, chosen: names };
 }
 

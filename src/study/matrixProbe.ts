@@ -3,9 +3,10 @@
 import { UserError } from '../base/errors.ts';
 import { Random } from '../base/random.ts';
 import type { NullBand, ProbePoint } from '../contract/report.ts';
+import { through, type Multiply } from '../math/multiply.ts';
 import type { Rows } from '../math/rows.ts';
 import { sigmoid } from '../math/special.ts';
-import { evaluateProbe, type EvaluationOptions } from '../../probes/evaluate.ts';
+import { evaluateSteps, type EvaluationOptions } from '../../probes/evaluate.ts';
 import { splitsOf } from '../../probes/folds.ts';
 import { averagePrecision, brierScore, calibration, logLoss } from '../../probes/metrics.ts';
 import { tprAtFpr, type OperatingPoint } from '../../probes/operating.ts';
@@ -40,15 +41,18 @@ export interface MatrixProbe {
  * Evaluates and fits; without groups every row is a group of its own, and the remarks say so.
  *
  * @param labels 0 and 1, `[n]`.
+ * @param multiply Carries out large products; in this language if left out.
  * @throws {UserError} as `evaluateProbe` does.
  */
-export function probeMatrix(
+export async function probeMatrix(
   rows: Rows,
   labels: ArrayLike<number>,
   groups: readonly string[] | null,
   options: EvaluationOptions,
-): { readonly result: MatrixProbe; readonly probe: LinearProbe } {
-  const found = evaluateProbe(rows, labels, groups ?? rowNames(rows.n), options);
+  multiply?: Multiply,
+): Promise<{ readonly result: MatrixProbe; readonly probe: LinearProbe }> {
+  const steps = evaluateSteps(rows, labels, groups ?? rowNames(rows.n), options);
+  const found = await through(steps, multiply);
   const splits = splitsOf(found.folds, new Set(found.folds).size);
   const random = new Random(options.seed ?? 0).fork('random directions');
   const drawn = randomDirections(rows, labels, splits, 1000, random);

@@ -4,7 +4,9 @@ import { parseSite } from '../../graph/sites.ts';
 import { UserError } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
 import type { ProbeCurve, Projection, ShiftCurve } from '../../contract/report.ts';
+import type { Multiply } from '../../math/multiply.ts';
 import { openRun, type Run } from '../../record/run.ts';
+import { withMultiply } from '../../runtime/multiply.ts';
 import { sitesOfKind } from '../../study/chosen.ts';
 import {
   endedEarly,
@@ -33,10 +35,12 @@ export async function run(given: ProbeArgs, io: Io): Promise<number> {
     return await runMatrix({ ...given, matrix, labels }, io);
   }
   invariant(folder !== undefined && label !== undefined, 'a probe without a run or a label');
-  return await runOnRun({ ...given, run: folder, label, groups }, io);
+  return await withMultiply((multiply) =>
+    runOnRun({ ...given, run: folder, label, groups }, io, multiply),
+  );
 }
 
-async function runOnRun(args: RunArgs, io: Io): Promise<number> {
+async function runOnRun(args: RunArgs, io: Io, multiply: Multiply): Promise<number> {
   const recorded = await openRun(args.run);
   const requests = requestsOf(args, recorded);
   const known = (await readReport(recorded)).curves;
@@ -51,6 +55,7 @@ async function runOnRun(args: RunArgs, io: Io): Promise<number> {
       baselines: args.baselines,
       control: args.controlTask === true,
       nested: args.nested === true,
+      multiply,
     });
     await extendReport(recorded, { curves: [curve] });
     curves.push(curve);

