@@ -132,22 +132,22 @@ export function* crossFitLogistic(
   const tasks: Task[] = splits.flatMap(({ train, test }, s) => [
     {
       problem: { train, labels, c, tolerance: gradientTolerance },
-      done: (fit) => (scores[s] = at(fit.scores, test)),
+      done: (found) => (scores[s] = at(found.scores, test)),
     },
     ...labellings.map((labelling, k): Task => ({
       problem: { train, labels: labelling, c, tolerance: looseTolerance(c, train.length) },
-      done: (fit) => nulls.record(k, s, at(fit.scores, test)),
+      done: (found) => nulls.record(k, s, at(found.scores, test)),
     })),
   ]);
   if (wantsProbe) {
     const train = Int32Array.from({ length: rows.n }, (_, i) => i);
     tasks.push({
       problem: { train, labels, c, tolerance: gradientTolerance },
-      done: (fit) => (probe = probeOf(fit, c, { standardise, intercept })),
+      done: (found) => (probe = probeOf(found, c, { standardise, intercept })),
     });
   }
   const problems = tasks.map((task) => task.problem);
-  yield* fitMany(rows, problems, { standardise, intercept }, (i, fit) => tasks[i].done(fit));
+  yield* fitMany(rows, problems, { standardise, intercept }, (i, found) => tasks[i].done(found));
   return { fits: { scores, nulls: nulls.means() }, probe };
 }
 

@@ -123,7 +123,7 @@ function relativeTo(
   return {
     shift: mean.map((value, j) => (value - common.mean[j]) / common.scale[j]),
     ratio,
-    spread: spreads.reduce((most, value, j) => Math.max(most, value / ratio[j]), 0),
+    spread: spreads.reduce((top, value, j) => Math.max(top, value / ratio[j]), 0),
   };
 }
 
