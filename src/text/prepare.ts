@@ -32,6 +32,8 @@ export interface PrepareOptions extends TriggerOptions {
   readonly templateMode?: 'raw' | 'chat';
 }
 
+export type BosSource = 'tokenizer' | 'template' | 'prompt';
+
 /** A prompt ready to be run. */
 export interface Prepared {
   readonly id: string;
@@ -45,6 +47,8 @@ export interface Prepared {
   readonly tokens: readonly (string | null)[];
   /** How many tokens stand for words outside the vocabulary. */
   readonly unknown: number;
+  /** Who put the BOS in front: the tokenizer, the chat template, or the prompt itself; null without one. */
+  readonly bos: BosSource | null;
   /** One for each selector, in their order. */
   readonly positions: readonly Resolved[];
 }
@@ -103,6 +107,7 @@ function preparePrompt(
     promptLength: own.ids.length,
     tokens: [...own.tokens, ...reply.tokens],
     unknown: unknownId === null ? 0 : ids.filter((id) => id === unknownId).length,
+    bos: ids[0] === tokenizer?.bosId ? own.bos : null,
     positions: options.positions.map((selector) => resolvePosition(selector, row)),
   };
 }
@@ -111,6 +116,8 @@ interface CutPrompt {
   readonly ids: readonly number[];
   readonly tokens: readonly (string | null)[];
   readonly user: UserText | null;
+  /** Who put a BOS in front, if there is one. */
+  readonly bos: BosSource;
 }
 
 function cutPrompt(
@@ -121,42 +128,48 @@ function cutPrompt(
 ): CutPrompt {
   if (body.kind === 'ids') {
     const tokens = body.ids.map((id) => tokenizer?.tokenOf(id) ?? null);
-    return { ids: body.ids, tokens, user: null };
+    return { ids: body.ids, tokens, user: null, bos: 'prompt' };
   }
   invariant(body.kind !== 'none', `a prompt without a body: ${where}`);
   if (tokenizer === null) throw tokenizerNeeded(`a prompt given as ${body.kind}`, where);
   if (body.kind === 'text' && mode === 'raw') {
     const encoding = tokenizer.encode(body.text, { addSpecialTokens: true });
-    refuseDoubleBos(encoding, tokenizer, where);
+    refuseDoubleBos(encoding, tokenizer, 'tokenizer', where);
     const words = { start: 0, end: body.text.length };
-    return withUser(encoding, tokenizer, body.text, words);
+    const bos = encoding.before > 0 ? 'tokenizer' : 'prompt';
+    return withUser(encoding, tokenizer, { text: body.text, words, bos });
   }
   const messages = body.kind === 'text' ? [{ role: 'user', content: body.text }] : body.messages;
   const chat = renderChat(tokenizer, messages, where);
-  return withUser(chat.encoding, tokenizer, chat.text, chat.user);
+  refuseDoubleBos(chat.encoding, tokenizer, 'template', where);
+  return withUser(chat.encoding, tokenizer, { text: chat.text, words: chat.user, bos: 'template' });
 }
 
 function withUser(
   encoding: Encoding,
   tokenizer: Tokenizer,
-  text: string,
-  words: UserText['words'],
+  { text, words, bos }: Pick<UserText, 'text' | 'words'> & Pick<CutPrompt, 'bos'>,
 ): CutPrompt {
   let spans: ReturnType<Tokenizer['spansOf']> | undefined;
   const user = { text, words, spans: () => (spans ??= tokenizer.spansOf(text, encoding)) };
-  return { ids: encoding.ids, tokens: encoding.tokens, user };
+  return { ids: encoding.ids, tokens: encoding.tokens, user, bos };
 }
 
-function refuseDoubleBos({ ids }: Encoding, tokenizer: Tokenizer, where: string): void {
-  if (tokenizer.bosId === null || ids[0] !== tokenizer.bosId || ids[1] !== tokenizer.bosId) return;
-  throw new UserError(
-    'PROMPTS_INVALID',
-    `the prompt would begin with "${tokenizer.bosToken}" twice`,
-    {
-      where,
-      fix: `Remove "${tokenizer.bosToken}" from the text; the tokenizer adds it.`,
-    },
-  );
+/** Prompts given as ids are taken as they are; of those a second BOS is counted and named (accounting.ts). */
+function refuseDoubleBos(
+  { ids }: Encoding,
+  { bosId, bosToken }: Tokenizer,
+  writer: 'tokenizer' | 'template',
+  where: string,
+): void {
+  if (bosId === null || ids[0] !== bosId || ids[1] !== bosId) return;
+  throw new UserError('PROMPTS_INVALID', `the prompt would begin with "${bosToken}" twice`, {
+    where,
+    fix:
+      writer === 'tokenizer'
+        ? `Remove "${bosToken}" from the text; the tokenizer adds it.`
+        : `Remove "${bosToken}" from the message, or from the chat template if that writes it twice.`,
+  });
 }
 
 const noReply: Pick<CutPrompt, 'ids' | 'tokens'> = { ids: [], tokens: [] };
@@ -194,12 +207,14 @@ function refuseLong(
   const limit = Math.min(tokenLimit ?? Infinity, model);
   const long = prepared.filter(({ ids }) => ids.length > limit);
   if (long.length === 0) return;
+  const beyond = long.reduce((sum, { ids }) => sum + ids.length - limit, 0);
   const source = limit === tokenLimit ? '--token-limit' : 'the model takes no more';
   throw new UserError(
     'PROMPTS_INVALID',
     `${plural(long.length, 'row')} longer than ${formatCount(limit)} tokens (${source}): ${names(long)}`,
     {
       where: path,
+      cause: `Cut to that, ${plural(beyond, 'token')} would be lost.`,
       fix: 'Shorten those prompts or remove them; they are never cut, since that would move "last".',
     },
   );

@@ -51,20 +51,52 @@ export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles
   };
 }
 
-/** Files of "slow" tokenizers, which need code to be read. */
-const slowFiles = ['tokenizer.model', 'vocab.json', 'vocab.txt', 'spiece.model', 'tekken.json'];
+/** Files of "slow" tokenizers, which need code to be read, and what it takes to convert them; the first that is there counts. */
+const slowFiles: readonly SlowFile[] = [
+  { name: 'tokenizer.model', packages: 'transformers sentencepiece protobuf' },
+  { name: 'spiece.model', packages: 'transformers sentencepiece protobuf' },
+  { name: 'vocab.json', packages: 'transformers', needs: 'merges.txt' },
+  { name: 'vocab.txt', packages: 'transformers' },
+  { name: 'tekken.json', packages: null },
+  { name: 'qwen.tiktoken', packages: null },
+];
+
+interface SlowFile {
+  readonly name: string;
+  /** Python packages that convert it; null where none that we know of does. */
+  readonly packages: string | null;
+  /** The other half of it. */
+  readonly needs?: string;
+}
 
 async function noTokenizer(folder: string): Promise<UserError> {
-  const found: string[] = [];
-  for (const name of slowFiles) {
-    if ((await readIfThere(join(folder, name), 'TOKENIZER_UNUSABLE')) !== null) found.push(name);
+  const isThere = async (name: string): Promise<boolean> =>
+    (await readIfThere(join(folder, name), 'TOKENIZER_UNUSABLE')) !== null;
+  for (const { name, packages, needs } of slowFiles) {
+    if (!(await isThere(name))) continue;
+    if (needs !== undefined && !(await isThere(needs))) {
+      const what = `there is no tokenizer.json, only ${name} without the ${needs} that goes with it`;
+      const fix = `Copy tokenizer.json, or ${needs}, from where the model came from.`;
+      return unusable(folder, what, fix);
+    }
+    const found = needs === undefined ? name : `${name} and ${needs}`;
+    return unusable(
+      folder,
+      `there is no tokenizer.json, only the slow form ${found}`,
+      packages === null
+        ? `Copy tokenizer.json from where the model came from, or another model that shares its vocabulary; ${name} needs code of its own.`
+        : `Convert it: pip install ${packages} && ${conversion(folder)}`,
+    );
   }
   const fix =
-    found.length > 0
-      ? 'Convert it in Python: AutoTokenizer.from_pretrained(FOLDER, use_fast=True).save_pretrained(FOLDER).'
-      : 'Copy tokenizer.json and tokenizer_config.json into the folder, or give the prompts as token ids.';
-  const besides = found.length > 0 ? `, only the slow form ${found.join(', ')}` : '';
-  return unusable(folder, `there is no tokenizer.json${besides}`, fix);
+    'Copy tokenizer.json and tokenizer_config.json into the folder, or give the prompts as token ids.';
+  return unusable(folder, 'there is no tokenizer.json', fix);
+}
+
+/** The command that writes tokenizer.json beside a slow tokenizer. */
+function conversion(folder: string): string {
+  const place = /^[\w./ @+-]+$/.test(folder) ? `'${folder}'` : 'FOLDER';
+  return `python -c "from transformers import AutoTokenizer; AutoTokenizer.from_pretrained(${place}).save_pretrained(${place})"`;
 }
 
 function jsonObject(bytes: Uint8Array, path: string): JsonObject {

@@ -151,6 +151,7 @@ describe('preparePrompts', () => {
         prompt: 0,
         ids: [5, 6, 7],
         promptLength: 3,
+        bos: null,
         tokens: [null, null, null],
         unknown: 0,
         positions: [{ indices: [2], reason: null, note: null }],

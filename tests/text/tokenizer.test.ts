@@ -212,11 +212,31 @@ describe('openTokenizer', () => {
     );
   });
 
-  it('refuses a slow tokenizer, and says how to convert it', async () => {
-    const folder = await copyOf(folders.bytelevel, { 'vocab.json': '{}', 'merges.txt': '' });
+  // Both commands were run with transformers 5.24 on a GPT-2 and a Llama tokenizer made for the purpose.
+  it.each([
+    [{ 'vocab.json': '{}', 'merges.txt': '' }, 'vocab.json and merges.txt', 'transformers'],
+    [{ 'tokenizer.model': '' }, 'tokenizer.model', 'transformers sentencepiece protobuf'],
+  ])(
+    'refuses the slow form %j, and says which command converts it',
+    async (files, form, packages) => {
+      const folder = await copyOf(folders.bytelevel, files);
+      await rm(join(folder, 'tokenizer.json'));
+      const command = `python -c "from transformers import AutoTokenizer; AutoTokenizer.from_pretrained('${folder}').save_pretrained('${folder}')"`;
+      expect(await refusal(async () => await openTokenizer(folder))).toBe(
+        `TOKENIZER_UNUSABLE: there is no tokenizer.json, only the slow form ${form} — ${folder} (Convert it: pip install ${packages} && ${command})`,
+      );
+    },
+  );
+
+  it.each([
+    [{ 'vocab.json': '{}' }, 'only vocab.json without the merges.txt that goes with it'],
+    [{ 'tekken.json': '{}' }, 'only the slow form tekken.json'],
+  ])('refuses %j, which no command converts', async (files, what) => {
+    const folder = await copyOf(folders.bytelevel, files);
     await rm(join(folder, 'tokenizer.json'));
-    expect(await refusal(async () => await openTokenizer(folder))).toBe(
-      `TOKENIZER_UNUSABLE: there is no tokenizer.json, only the slow form vocab.json — ${folder} (Convert it in Python: AutoTokenizer.from_pretrained(FOLDER, use_fast=True).save_pretrained(FOLDER).)`,
+    const said = await refusal(async () => await openTokenizer(folder));
+    expect(said).toContain(
+      `TOKENIZER_UNUSABLE: there is no tokenizer.json, ${what} — ${folder} (Copy tokenizer.json`,
     );
   });
 

@@ -16,6 +16,7 @@ import {
   type ExtractRequest,
   type Plan,
 } from '../../record/plan.ts';
+import { accountFor, accountLines, type TokenAccount } from '../../text/accounting.ts';
 import {
   describeSelection,
   describeUnknown,
@@ -40,7 +41,9 @@ export async function run(args: ExtractArgs, io: Io): Promise<number> {
     return 0;
   }
   const { progress, shouldStop } = io;
-  for (const line of [...describePlan(plan), describeNeeds(plan)]) progress.note(line);
+  const account = accountOf(plan);
+  const plain = [...describePlan(plan), describeNeeds(plan), ...accountLines(account)];
+  for (const line of plain) progress.note(line);
   const started = new Date();
   const { manifest, ran, tokens } = await extract(plan, {
     out: args.out,
@@ -57,6 +60,7 @@ export async function run(args: ExtractArgs, io: Io): Promise<number> {
     run: args.out,
     ran,
     tokens,
+    accounting: account,
     seconds: milliseconds / 1000,
     checkpoints: manifest.checkpoints.map(({ name }) => name),
     positions: manifest.positions,
@@ -141,8 +145,13 @@ function dryRunDocument(plan: Plan): object {
     plan: plan.kind,
     predicted_peak_bytes: peakBytes(plan),
     predicted_scratch_bytes: scratchOf(plan),
+    accounting: accountOf(plan),
     positions: selectionOf(plan),
   };
+}
+
+function accountOf({ prepared, set, tokenizer, request }: Plan): TokenAccount {
+  return accountFor(prepared, set.prompts, tokenizer, request.tokenLimit ?? null);
 }
 
 function selectionOf(plan: Plan): SelectionSummary[] {
@@ -158,6 +167,7 @@ function dryRunLines(plan: Plan): string[] {
   return [
     ...describePlan(plan),
     describeNeeds(plan),
+    ...accountLines(accountOf(plan)),
     '',
     ...table(selection, [
       { title: 'position', cell: ({ position }) => position },
