@@ -54,14 +54,14 @@ function bosAccount(
   { bosToken, bosId }: Tokenizer,
 ): BosAccount | null {
   if (bosToken === null || bosId === null) return null;
-  const from = (source: BosSource | null): number =>
+  const putBy = (source: BosSource | null): number =>
     prepared.filter(({ bos }) => bos === source).length;
   return {
     token: bosToken,
-    tokenizer: from('tokenizer'),
-    template: from('template'),
-    prompt: from('prompt'),
-    none: from(null),
+    tokenizer: putBy('tokenizer'),
+    template: putBy('template'),
+    prompt: putBy('prompt'),
+    none: putBy(null),
     repeated: prepared.filter(({ ids }) => ids.indexOf(bosId) !== ids.lastIndexOf(bosId)).length,
   };
 }
