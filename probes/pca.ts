@@ -39,19 +39,57 @@ const rankTolerance = 1e-12;
  * @see Jolliffe 2002, Principal Component Analysis, §3.5.
  */
 export function fitPca(rows: Rows, k: number): FrozenPca {
-  invariant(Number.isInteger(k) && k > 0, `${k} principal components`);
-  const bad = rows.data.findIndex((value) => !Number.isFinite(value));
-  if (bad !== -1) {
-    throw new UserError('NOT_FINITE', `activation ${rows.data[bad]} cannot be projected`, {
-      where: `row ${Math.floor(bad / rows.d)}, dimension ${bad % rows.d}`,
-      fix: 'Check the checkpoint and the extraction of this row.',
-    });
-  }
+  checkFinite(rows);
   const mean = columnMeans(rows);
-  const centred = centre(rows, mean);
-  const total = dot(centred.data, centred.data);
+  return principal(about(rows, mean), mean, k);
+}
+
+/**
+ * Temporal PCA: components of the rows of each checkpoint about their own mean and of the shifts about 0,
+ * stacked, so that the plane holds how rows vary and where they went: Σ_before + Σ_after + w² E[ΔΔᵀ].
+ *
+ * Components of pooled rows see a shift that all rows share as a quarter of its square only, beside the
+ * variance of twice as many rows, and lose it easily. Shape: `[n, d], [n, d] → [k, d]`.
+ *
+ * @param weight w; if left out, what gives the shifts as much of the whole as the rows of both checkpoints.
+ * @returns `explained` and `variances` are of the stacked rows; the origin is the mean of all rows.
+ * @throws {UserError} as `fitPca`.
+ * @see Patashnik, Lu, Bermano and Cohen-Or 2020, Comput. Vis. Media 6, for the aim; the objective is ours.
+ */
+export function fitTemporalPca(before: Rows, after: Rows, k: number, weight?: number): FrozenPca {
+  invariant(before.n === after.n && before.d === after.d, 'a shift between unequal matrices');
+  checkFinite(before);
+  checkFinite(after);
+  const { n, d } = before;
+  const means = [columnMeans(before), columnMeans(after)];
+  const data = new Float64Array(3 * n * d);
+  data.set(about(before, means[0]).data);
+  data.set(about(after, means[1]).data, n * d);
+  const rows = data.subarray(0, 2 * n * d);
+  const shifts = data.subarray(2 * n * d);
+  for (let at = 0; at < n * d; at++) shifts[at] = after.data[at] - before.data[at];
+  const moved = dot(shifts, shifts);
+  const factor = weight ?? (moved > 0 ? Math.sqrt(dot(rows, rows) / moved) : 0);
+  for (let at = 0; at < n * d; at++) shifts[at] *= factor;
+  const origin = means[0].map((value, j) => (value + means[1][j]) / 2);
+  return principal({ n: 3 * n, d, data }, origin, k);
+}
+
+function checkFinite(rows: Rows): void {
+  const bad = rows.data.findIndex((value) => !Number.isFinite(value));
+  if (bad === -1) return;
+  throw new UserError('NOT_FINITE', `activation ${rows.data[bad]} cannot be projected`, {
+    where: `row ${Math.floor(bad / rows.d)}, dimension ${bad % rows.d}`,
+    fix: 'Check the checkpoint and the extraction of this row.',
+  });
+}
+
+/** Components of rows about 0. */
+function principal(rows: Rows, mean: Float64Array, k: number): FrozenPca {
+  invariant(Number.isInteger(k) && k > 0, `${k} principal components`);
+  const total = dot(rows.data, rows.data);
   const isTall = rows.n >= rows.d;
-  const { values, axes } = leading(isTall ? columnGram(centred) : rowGram(centred), k);
+  const { values, axes } = leading(isTall ? columnGram(rows) : rowGram(rows), k);
   const rank = values.filter((value) => value > rankTolerance * values[0]).length;
   if (rank < k) {
     throw new UserError(
@@ -62,7 +100,7 @@ export function fitPca(rows: Rows, k: number): FrozenPca {
   }
   const components = new Float64Array(k * rows.d);
   axes.forEach((axis, c) => {
-    const component = isTall ? axis : combine(centred, axis);
+    const component = isTall ? axis : combine(rows, axis);
     components.set(orient(component), c * rows.d);
   });
   return {
@@ -97,7 +135,7 @@ export function project(pca: FrozenPca, rows: Rows): Rows {
   return { n: rows.n, d: k, data };
 }
 
-function centre(rows: Rows, mean: Float64Array): Rows {
+function about(rows: Rows, mean: Float64Array): Rows {
   const data = Float64Array.from(rows.data);
   for (let i = 0, at = 0; i < rows.n; i++) {
     for (let j = 0; j < rows.d; j++, at++) data[at] -= mean[j];

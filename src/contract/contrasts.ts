@@ -54,7 +54,7 @@ export interface ContrastSettings {
   readonly groups: string;
   readonly bootstraps: number;
   readonly permutations: number;
-  /** Random halves for the ceiling. */
+  /** Random halves for the ceiling, and meaningless shifts of each family. */
   readonly splits: number;
   /** Of the affine fit. */
   readonly folds: number;

@@ -33,11 +33,13 @@ import {
 import { bootstrapContrast, residualPermutation, splitHalves } from '../../probes/contrastTests.ts';
 import { groupedFolds } from '../../probes/folds.ts';
 import { ceilingOf, disattenuated, spearmanBrown } from '../../probes/reliability.ts';
+import { shiftNulls } from '../../probes/shiftNulls.ts';
 import { participationOf } from '../../probes/spectrum.ts';
 import type { Run } from '../record/run.ts';
 import { packageVersion } from '../record/versions.ts';
 import { bySites, type Working } from './bySites.ts';
 import { groupOf, sitesOfKind } from './chosen.ts';
+import { writeDirections } from './shiftDirections.ts';
 import { isTrue, parseWhere } from './where.ts';
 
 /** Which rows are compared. */
@@ -60,7 +62,7 @@ export interface ContrastRequest extends ContrastRows {
 /** Eigenvectors of more rows than this take longer than the answer is worth; the fit is then null. */
 const mostAffineRows = 1200;
 
-/** Evaluates one contrast, site by site. */
+/** Evaluates one contrast, site by site; where it is kept, its directions are too. */
 export async function shiftContrast(
   run: Run,
   request: ContrastRequest,
@@ -83,8 +85,9 @@ export async function shiftContrast(
     points,
     made_by: packageVersion(),
   });
+  const keptAs = working.keep === undefined ? null : id;
   const measure = async (site: string): Promise<ContrastPoint> =>
-    await contrastPoint(run, request, site);
+    await contrastPoint(run, request, site, keptAs);
   return await bySites({ run, id, sites, measure, entryOf }, working);
 }
 
@@ -141,6 +144,7 @@ async function contrastPoint(
   run: Run,
   request: ContrastRequest,
   site: string,
+  keptAs: string | null,
 ): Promise<ContrastPoint> {
   const { before, after, position, settings } = request;
   const sets = contrastRows(run, position, request);
@@ -160,6 +164,13 @@ async function contrastPoint(
   const withCeiling = (isResidual: boolean): CosineEstimate => ({
     ...estimate((x) => (isResidual ? x.residualCosine : x.cosine)),
     ...ceiling(contrast, isResidual, settings.splits, random),
+    nulls: shiftNulls(
+      contrast,
+      isResidual,
+      h.d,
+      settings.splits,
+      random.fork('nulls', Number(isResidual)),
+    ),
   });
   return {
     site,
@@ -183,6 +194,9 @@ async function contrastPoint(
     residual_projection: estimate(({ residualProjection }) => residualProjection),
     generic_cosine: estimate(({ genericCosine }) => genericCosine),
     affine: affineOf(h, moved, sets, groups, settings.folds),
+    ...(keptAs === null
+      ? {}
+      : { directions: await writeDirections(run.folder, keptAs, site, h, moved, sets) }),
   };
 }
 
@@ -203,7 +217,7 @@ function ceiling(
   isResidual: boolean,
   splits: number,
   random: Random,
-): Omit<CosineEstimate, keyof Estimate> {
+): Omit<CosineEstimate, keyof Estimate | 'nulls'> {
   const halves = splitHalves(
     contrast,
     isResidual,

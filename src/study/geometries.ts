@@ -17,6 +17,7 @@ import { parseSite } from '../graph/sites.ts';
 import { quantile } from '../math/resample.ts';
 import { rowsOf, takeRows, type Rows } from '../math/rows.ts';
 import { centred, columnMeans, cosine } from '../math/vectors.ts';
+import { covarianceBands, isotropicBand } from '../../probes/bands.ts';
 import {
   benignShift,
   cosineBand,
@@ -154,16 +155,15 @@ function geometryPoint(
   request: GeometryRequest,
   random: Random,
 ): GeometryPoint {
-  const directions = new Map<string, Float64Array>();
-  for (const [label, values] of chosen.labels) {
-    directions.set(`${label} in ${request.before}`, meanDifference(before, values));
-    directions.set(`${label} in ${request.after}`, meanDifference(after, values));
-  }
-  const every = chosen.index.map((_, i) => i);
-  const shifts = shiftsOf(before, after, every);
-  directions.set('shift', columnMeans(shifts));
+  const shifts = shiftsOf(
+    before,
+    after,
+    chosen.index.map((_, i) => i),
+  );
+  const directions = directionsOf(before, after, shifts, chosen, request);
   const vectors = [...directions.values()];
   const pooled = spectrumOf(stacked(centred(before), centred(after)));
+  const { plain, whitened } = covarianceBands(pooled, request.draws, random.fork('bands'));
   const matrix = (measure: (a: Float64Array, b: Float64Array) => number): (number | null)[][] =>
     vectors.map((a) => vectors.map((b) => orNull(measure(a, b))));
   return {
@@ -173,10 +173,46 @@ function geometryPoint(
     directions: [...directions.keys()],
     cosines: matrix(cosine),
     whitened: matrix((a, b) => whitenedCosine(pooled, a, b)),
+    bands: {
+      d: before.d,
+      isotropic: isotropicBand(before.d),
+      covariance: plain,
+      covariance_whitened: whitened,
+    },
     agreements: agreementsOf(before, after, shifts, chosen, request, random),
     subspaces: subspacesOf(spectrumOf(before), spectrumOf(after), before.n, request.draws, random),
     similarity: similarityOf(before, after),
   };
+}
+
+/** Each label’s in either checkpoint, and the shift: of all rows, and where harmless ones are among them of both kinds. */
+function directionsOf(
+  before: Rows,
+  after: Rows,
+  shifts: Rows,
+  { labels, isBenign }: Chosen,
+  request: GeometryRequest,
+): Map<string, Float64Array> {
+  const directions = new Map<string, Float64Array>();
+  for (const [label, values] of labels) {
+    directions.set(`${label} in ${request.before}`, meanDifference(before, values));
+    directions.set(`${label} in ${request.after}`, meanDifference(after, values));
+  }
+  directions.set('shift', columnMeans(shifts));
+  const rows = (benign: boolean): number[] =>
+    isBenign.flatMap((value, i) => (value === benign ? [i] : []));
+  const [harmless, others] = [rows(true), rows(false)];
+  if (harmless.length > 0 && others.length > 0) {
+    const generic = columnMeans(shifts, harmless);
+    const own = columnMeans(shifts, others);
+    directions.set('shift of others', own);
+    directions.set('shift of harmless', generic);
+    directions.set(
+      'residual shift',
+      own.map((value, j) => value - generic[j]),
+    );
+  }
+  return directions;
 }
 
 function agreementsOf(

@@ -1,7 +1,8 @@
 /**
  * A plane in which a shift can be seen: principal components of the pooled rows of two checkpoints.
  *
- * The basis belongs to the pair; every checkpoint of the run is projected into it, so that pictures of
+ * Or, as temporal PCA, of the rows of each about their own mean and of the shifts, so that a shift which all
+ * rows share cannot fall out of the plane. The basis belongs to the pair; every checkpoint of the run is projected into it, so that pictures of
  * different checkpoints share axes, centre and scale.
  */
 
@@ -12,7 +13,7 @@ import { sha256OfBytes, writeFileAtomic } from '../files/atomic.ts';
 import { encodeSafetensors } from '../files/safetensors.ts';
 import { parseSite } from '../graph/sites.ts';
 import { rowsOf, type Rows } from '../math/rows.ts';
-import { fitPca, project } from '../../probes/pca.ts';
+import { fitPca, fitTemporalPca, project } from '../../probes/pca.ts';
 import { inPlaneShare } from '../../probes/shift.ts';
 import type { Run } from '../record/run.ts';
 
@@ -21,20 +22,26 @@ export interface ProjectionRequest {
   readonly after: string;
   readonly position: string;
   readonly site: string;
+  /** What spans the plane; `pooled` if left out. */
+  readonly basis?: 'pooled' | 'temporal';
 }
 
 /** Axes kept; the scatter shows two of them. */
 const componentCount = 5;
 
 export async function projection(run: Run, request: ProjectionRequest): Promise<Projection> {
-  const { before, after, position, site } = request;
+  const { before, after, position, site, basis = 'pooled' } = request;
   const checkpoints = run.manifest.checkpoints
     .filter(({ files }) => Object.hasOwn(files, site))
     .map(({ name }) => name);
   const rows = new Map<string, Rows>();
   for (const name of checkpoints) rows.set(name, await run.activations(name, site, position));
   const [first, second] = [activationsOf(rows, before), activationsOf(rows, after)];
-  const pca = fitPca(stacked(first, second), Math.min(componentCount, first.d, 2 * first.n - 1));
+  const count = Math.min(componentCount, first.d, 2 * first.n - 1);
+  const pca =
+    basis === 'pooled'
+      ? fitPca(stacked(first, second), count)
+      : fitTemporalPca(first, second, count);
   const k = pca.components.n;
   const coordinates = new Float32Array(checkpoints.length * first.n * k);
   [...rows.values()].forEach((values, c) => {
@@ -63,7 +70,7 @@ export async function projection(run: Run, request: ProjectionRequest): Promise<
     { name: 'in_plane', dtype: 'F32', shape: [first.n], data: Float32Array.from(share.rows) },
   ]);
   const { kind, block } = parseSite(site);
-  const id = `pca.${before}-${after}.${position}.${site}`
+  const id = `${basis === 'pooled' ? 'pca' : 'temporal'}.${before}-${after}.${position}.${site}`
     .toLowerCase()
     .replaceAll(/[^a-z0-9._-]/g, '-');
   const file = `probes/${id}.safetensors`;
@@ -79,6 +86,7 @@ export async function projection(run: Run, request: ProjectionRequest): Promise<
     rows: first.n,
     components: k,
     explained: pca.explained,
+    ...(basis === 'pooled' ? {} : { basis }),
     in_plane: share.pooled,
     file,
     sha256: sha256OfBytes(bytes),

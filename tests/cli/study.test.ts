@@ -258,7 +258,8 @@ describe('shift, geometry and show', () => {
       'harmful',
     ]);
     expect(exitCode, stderr).toBe(0);
-    expect(stdout).toMatch(/before\.\.after +last +resid_post\.2 +harmful +\.\d\d/);
+    expect(stdout).toMatch(/^before\.\.after at last$/m);
+    expect(stdout).toMatch(/^resid_post\.2 +harmful +\.\d\d/m);
     expect(stdout).toContain('strongest null');
   });
 

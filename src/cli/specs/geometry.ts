@@ -12,6 +12,7 @@ export interface GeometryArgs {
   readonly sites?: string;
   readonly positions?: readonly string[];
   readonly draws: number;
+  readonly plane?: 'pooled' | 'temporal';
   readonly seed: number;
 }
 
@@ -33,6 +34,10 @@ export const geometrySpec: CommandSpec<GeometryArgs> = {
     option('--positions <list>', 'default: all in the run', list),
     option('--draws <n>', 'meaningless directions of each family', whole(19)).default(200),
     option('--seed <n>', 'of the draws', whole(0)).default(0),
+    option('--plane <basis>', 'also keep a plane of each site for the viewer’s scatter').choices([
+      'pooled',
+      'temporal',
+    ]),
   ],
   examples: [
     {
