@@ -16,7 +16,7 @@ import type {
 import { parseSite } from '../graph/sites.ts';
 import { quantile } from '../math/resample.ts';
 import { rowsOf, takeRows, type Rows } from '../math/rows.ts';
-import { centred, columnMeans, cosine } from '../math/vectors.ts';
+import { centred, cosine } from '../math/vectors.ts';
 import { covarianceBands, isotropicBand } from '../../probes/bands.ts';
 import {
   benignShift,
@@ -53,6 +53,7 @@ import type { Run } from '../record/run.ts';
 import { packageVersion } from '../record/versions.ts';
 import { bySites, type Working } from './bySites.ts';
 import { entryId, orNull, rowGroups, shiftsOf } from './contrasts.ts';
+import { directionsOf, meanDifference, type LabelledRows } from './directions.ts';
 import { sitesOfKind } from './chosen.ts';
 import { isTrue, parseWhere } from './where.ts';
 
@@ -70,11 +71,9 @@ export interface GeometryRequest {
   readonly seed: number;
 }
 
-interface Chosen {
+interface Chosen extends LabelledRows {
   readonly index: readonly number[];
   readonly groups: readonly string[];
-  readonly isBenign: readonly boolean[];
-  readonly labels: ReadonlyMap<string, Uint8Array>;
 }
 
 /** Leading components whose span is compared. */
@@ -185,36 +184,6 @@ function geometryPoint(
   };
 }
 
-/** Each label’s in either checkpoint, and the shift: of all rows, and where harmless ones are among them of both kinds. */
-function directionsOf(
-  before: Rows,
-  after: Rows,
-  shifts: Rows,
-  { labels, isBenign }: Chosen,
-  request: GeometryRequest,
-): Map<string, Float64Array> {
-  const directions = new Map<string, Float64Array>();
-  for (const [label, values] of labels) {
-    directions.set(`${label} in ${request.before}`, meanDifference(before, values));
-    directions.set(`${label} in ${request.after}`, meanDifference(after, values));
-  }
-  directions.set('shift', columnMeans(shifts));
-  const rows = (benign: boolean): number[] =>
-    isBenign.flatMap((value, i) => (value === benign ? [i] : []));
-  const [harmless, others] = [rows(true), rows(false)];
-  if (harmless.length > 0 && others.length > 0) {
-    const generic = columnMeans(shifts, harmless);
-    const own = columnMeans(shifts, others);
-    directions.set('shift of others', own);
-    directions.set('shift of harmless', generic);
-    directions.set(
-      'residual shift',
-      own.map((value, j) => value - generic[j]),
-    );
-  }
-  return directions;
-}
-
 function agreementsOf(
   before: Rows,
   after: Rows,
@@ -289,12 +258,6 @@ function whereRowsSuffice(measure: () => number): number | null {
     if (error instanceof UserError && error.code === 'SHAPE_MISMATCH') return null;
     throw error;
   }
-}
-
-function meanDifference(rows: Rows, labels: Uint8Array): Float64Array {
-  const side = (value: number): number[] => [...labels.keys()].filter((i) => labels[i] === value);
-  const negative = columnMeans(rows, side(0));
-  return columnMeans(rows, side(1)).map((value, j) => value - negative[j]);
 }
 
 /** One matrix above the other. */

@@ -38,7 +38,7 @@ describe.each(['standard', 'planb'])('shiftContrast from stage1 to %s', (after) 
     async (position) => {
       const { points } = await shiftContrast(organism.run, { ...request, after, position });
       expect(points).toHaveLength(4);
-      for (const { site, sets, cosine } of points) {
+      for (const { site, sets, cosine: agreement } of points) {
         const expected = oracle.shift[`stage1..${after}`][`${position}/${site}`];
         ['T_C', 'U_C', 'benign_T', 'benign_U'].forEach((name, s) => {
           const { relative_size: size, row_size: rows } = sets[s];
@@ -53,7 +53,7 @@ describe.each(['standard', 'planb'])('shiftContrast from stage1 to %s', (after) 
           expect(size.high).toBeGreaterThanOrEqual(size.value!);
           expect(size.high).toBeGreaterThan(size.low!);
         });
-        expect(Math.abs(cosine.value! - expected.cos_mean_shift['U_C,T_C'])).toBeLessThan(1e-4);
+        expect(Math.abs(agreement.value! - expected.cos_mean_shift['U_C,T_C'])).toBeLessThan(1e-4);
         expect(sets.map(({ n }) => n)).toEqual([40, 40, 240, 240]);
       }
     },
