@@ -44,11 +44,17 @@ export interface Composition {
   readonly blocks?: BlockRange;
   /** Whether block 0 gets the stream too, from a graph that held the embedding alone. */
   readonly isEmbedded?: boolean;
-  /** `own`: each row has its past. `shared`: the input `parents` `[batch]` says which past a row goes on from. */
-  readonly past?: 'own' | 'shared';
+  /**
+   * `own`: each row has its past. `shared`: the input `parents` `[batch]` says which past a row goes on from.
+   * `stacked`: each row has its past, which stands position by position, `[past, batch, heads, headDim]`, so
+   * that it grows at its end; of keys and values only the new ones leave, in the same order.
+   */
+  readonly past?: PastKind;
   /** Whether keys and values leave the graph. */
   readonly keeps?: boolean;
 }
+
+type PastKind = 'own' | 'shared' | 'stacked';
 
 /** Blocks `from … to − 1`. */
 export interface BlockRange {
@@ -111,7 +117,8 @@ export function composeModel(
       past: pastOf(layer),
       keep: !keeps
         ? null
-        : ({ key, value }: KeyValue): void => {
+        : (present: KeyValue): void => {
+            const { key, value } = past === 'stacked' ? stackedNews(g, frame, present) : present;
             kept.push(g.named(keys.present, key), g.named(values.present, value));
           },
     };
@@ -138,21 +145,37 @@ export function composeModel(
 }
 
 /** Keys and values of earlier tokens by block, as inputs made when a block asks. */
-function pastInputs(
-  g: Builder,
-  settings: Settings,
-  past: 'own' | 'shared',
-): (layer: number) => KeyValue {
+function pastInputs(g: Builder, settings: Settings, past: PastKind): (layer: number) => KeyValue {
   const parents = past === 'shared' ? g.input('parents', 'int64', ['batch']) : undefined;
   const texts = past === 'shared' ? 'parents' : 'batch';
   return (layer) => {
     const [key, value] = cacheNames(layer).map((names) => {
-      const shape = [texts, settings.keyHeads, 'past', settings.headDim];
+      const { keyHeads, headDim } = settings;
+      if (past === 'stacked') {
+        const stack = g.input(names.past, 'float32', ['past', texts, keyHeads, headDim]);
+        return g.transpose(stack, [1, 2, 0, 3]);
+      }
+      const shape = [texts, keyHeads, 'past', headDim];
       const given = g.input(names.past, 'float32', shape);
       return parents === undefined ? given : g.gather(given, parents);
     });
     return { key, value };
   };
+}
+
+/** What the tokens at hand add to a cache. Shape: `2 × [batch, heads, keys, headDim] → 2 × [position, batch, heads, headDim]`. */
+function stackedNews(g: Builder, frame: Frame, { key, value }: KeyValue): KeyValue {
+  const fresh = g.sizes(frame.positions, 1, 2);
+  const start = g.node('Neg', [fresh], [1], {}, 'int64');
+  const end = g.integers('end', [Number.MAX_SAFE_INTEGER]);
+  const news = (x: Value): Value => {
+    const shape = x.shape.map((size, axis) => (axis === 2 ? 'position' : size));
+    return g.transpose(
+      g.node('Slice', [x, start, end, g.integers('axis', [2])], shape),
+      [2, 0, 1, 3],
+    );
+  };
+  return { key: news(key), value: news(value) };
 }
 
 /** The head on rows that the final norm has passed. Shape: `[rows, d] → [rows, vocabulary]`. */

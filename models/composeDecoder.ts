@@ -23,5 +23,10 @@ export function composeDecoder(
   length: number,
 ): Graph {
   const sites = [{ kind: 'logits', block: null }] as const;
-  return composeModel(architecture, settings, bind, { sites, length, past: 'own', keeps: true });
+  return composeModel(architecture, settings, bind, {
+    sites,
+    length,
+    past: 'stacked',
+    keeps: true,
+  });
 }

@@ -13,15 +13,28 @@ import { cacheNames } from '../../models/compose.ts';
 import { composeDecoder } from '../../models/composeDecoder.ts';
 import type { Model } from '../../models/model.ts';
 import { turnsAnew } from '../../models/rotary.ts';
-import { openSession, type Fetch } from './session.ts';
+import { openSession } from './session.ts';
 
-/** Keys and values of everything read so far, for each row of a batch. */
+/**
+ * Keys and values of everything read so far, for each row of a batch.
+ *
+ * Position follows position in the stores, so that what is read is written behind what is there, and no
+ * step copies a past. Caches may share stores: each sees as many positions as it has read.
+ */
 export interface Cache {
   readonly rows: number;
   /** Tokens read. */
   readonly length: number;
-  /** Keys and values of block 0, of block 1, …; each `[rows, heads, length, headDim]`. */
-  readonly tensors: readonly Fetch[];
+  /** Floats of one row at one position: heads · headDim. */
+  readonly rowWidth: number;
+  /** Keys of block 0, its values, keys of block 1, …; each `[length and more, rows, heads, headDim]`. */
+  readonly stores: readonly Store[];
+}
+
+interface Store {
+  data: Float32Array;
+  /** Positions that hold something, of whichever cache. */
+  filled: number;
 }
 
 export interface Decoder {
@@ -59,13 +72,12 @@ export async function openDecoder(model: Model, options: DecoderOptions): Promis
   const session = await openSession(graph, { threads: options.threads });
   const names = Array.from({ length: settings.layers }, (_, layer) => cacheNames(layer)).flat();
   const turnings = [...architecture.rotary(settings).values()];
+  const rowWidth = settings.keyHeads * settings.headDim;
   const empty = (rows: number): Cache => ({
     rows,
     length: 0,
-    tensors: names.map(() => ({
-      data: new Float32Array(0),
-      shape: [rows, settings.keyHeads, 0, settings.headDim],
-    })),
+    rowWidth,
+    stores: names.map(() => ({ data: new Float32Array(0), filled: 0 })),
   });
   return {
     model,
@@ -75,6 +87,7 @@ export async function openDecoder(model: Model, options: DecoderOptions): Promis
       const isStale = turnings.some((turning) => staleFrom(turning, given.length, length));
       const cache = isStale ? empty(given.rows) : given;
       const fresh = length - cache.length;
+      const wide = cache.rows * rowWidth;
       invariant(fresh > 0, 'nothing to read');
       const shape = [cache.rows, fresh];
       const ids = texts.flatMap((text) => text.slice(cache.length, length));
@@ -92,10 +105,20 @@ export async function openDecoder(model: Model, options: DecoderOptions): Promis
           data: BigInt64Array.from(texts, (_, row) => BigInt((row + 1) * fresh - 1)),
           shape: [cache.rows],
         },
-        ...Object.fromEntries(names.map(({ past }, i) => [past, cache.tensors[i]])),
+        ...Object.fromEntries(
+          names.map(({ past }, i) => [
+            past,
+            {
+              data: cache.stores[i].data.subarray(0, cache.length * wide),
+              shape: [cache.length, cache.rows, settings.keyHeads, settings.headDim],
+            },
+          ]),
+        ),
       });
-      const tensors = names.map((name) => present[name.present]);
-      return { logits: logits.data, cache: { rows: cache.rows, length, tensors } };
+      const stores = names.map((name, i) =>
+        grown(cache.stores[i], cache.length, present[name.present].data, wide),
+      );
+      return { logits: logits.data, cache: { ...cache, length, stores } };
     },
     close: () => session.close(),
   };
@@ -112,17 +135,51 @@ function staleFrom(
   return false;
 }
 
+/** Positions that a store gets beyond those it needs, so that it moves only now and then. */
+const spare = 32;
+
+/** A store with more positions; in place, unless another cache has gone on from there already. */
+function grown(store: Store, length: number, news: Float32Array, wide: number): Store {
+  const end = length * wide;
+  const filled = length + news.length / wide;
+  if (store.filled === length && filled * wide <= store.data.length) {
+    store.data.set(news, end);
+    store.filled = filled;
+    return store;
+  }
+  const data = new Float32Array((filled + spare) * wide);
+  data.set(store.data.subarray(0, end));
+  data.set(news, end);
+  return { data, filled };
+}
+
 /** The cache of some of its rows, in the order given. */
 export function keepRows(cache: Cache, rows: readonly number[]): Cache {
   if (rows.length === cache.rows && rows.every((row, i) => row === i)) return cache;
-  return {
-    rows: rows.length,
-    length: cache.length,
-    tensors: cache.tensors.map(({ data, shape }) => {
-      const size = data.length / cache.rows;
-      const some = new Float32Array(rows.length * size);
-      rows.forEach((row, i) => some.set(data.subarray(row * size, (row + 1) * size), i * size));
-      return { data: some, shape: [rows.length, ...shape.slice(1)] };
-    }),
-  };
+  const { length, rowWidth } = cache;
+  const runs = runsOf(rows);
+  const stores = cache.stores.map(({ data }): Store => {
+    const some = new Float32Array((length + spare) * rows.length * rowWidth);
+    let end = 0;
+    for (let at = 0; at < length; at++) {
+      const start = at * cache.rows;
+      for (const { from, count } of runs) {
+        some.set(data.subarray((start + from) * rowWidth, (start + from + count) * rowWidth), end);
+        end += count * rowWidth;
+      }
+    }
+    return { data: some, filled: length };
+  });
+  return { ...cache, rows: rows.length, stores };
+}
+
+/** Neighbours that stay neighbours, to be copied in one go. */
+function runsOf(rows: readonly number[]): { readonly from: number; count: number }[] {
+  const runs: { from: number; count: number }[] = [];
+  for (const row of rows) {
+    const last = runs.at(-1);
+    if (last !== undefined && row === last.from + last.count) last.count++;
+    else runs.push({ from: row, count: 1 });
+  }
+  return runs;
 }

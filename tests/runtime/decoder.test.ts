@@ -47,12 +47,12 @@ describe('a cache', () => {
       const prompt = goldenFacts(name).prompts[2];
       await withDecoder(model, prompt.length, async (decoder) => {
         const { cache } = await decoder.read([prompt], 10, decoder.empty(1));
-        const tensors = cache.tensors.map(({ data, shape }) => ({
+        const stores = cache.stores.map(({ data, filled }) => ({
           data: data.map(() => 0),
-          shape,
+          filled,
         }));
         const own = (await decoder.read([prompt], 11, cache)).logits;
-        const blank = (await decoder.read([prompt], 11, { ...cache, tensors })).logits;
+        const blank = (await decoder.read([prompt], 11, { ...cache, stores })).logits;
         const apart = Math.max(...own.map((value, id) => Math.abs(value - blank[id])));
         expect(apart).toBeGreaterThan(1000 * goldenFacts(name).noise_floor['logits'].max_abs);
       });
@@ -69,11 +69,32 @@ describe('a cache', () => {
       const three = await decoder.read(texts, 3, decoder.empty(2));
       const four = await decoder.read(texts, 4, three.cache);
       const { keyHeads, headDim, layers } = model.settings;
-      expect(four.cache).toMatchObject({ rows: 2, length: 4 });
-      expect(four.cache.tensors.map(({ shape }) => shape)).toEqual(
-        Array.from({ length: 2 * layers }, () => [2, keyHeads, 4, headDim]),
+      expect(four.cache).toMatchObject({ rows: 2, length: 4, rowWidth: keyHeads * headDim });
+      expect(four.cache.stores.map(({ filled }) => filled)).toEqual(
+        Array.from({ length: 2 * layers }, () => 4),
       );
       expect(three.cache.length).toBe(3);
+    });
+  });
+
+  it('may be gone on from twice, and over more positions than were put by', async () => {
+    const model = await modelOf('llama_gqa_llama3');
+    const text = Array.from({ length: 60 }, (_, t) => (t * 37 + 5) % 90);
+    await withDecoder(model, text.length, async (decoder) => {
+      const { cache } = await decoder.read([text], 3, decoder.empty(1));
+      const once = await logitsFrom(decoder, [text], 3);
+      const other = await decoder.read([[...text.slice(0, 3), 1]], 4, cache);
+      let own = await decoder.read([text], 4, cache);
+      expect(other.logits).not.toEqual(own.logits);
+      const again = [own.logits];
+      for (let length = 5; length <= text.length; length++) {
+        own = await decoder.read([text], length, own.cache);
+        again.push(own.logits);
+      }
+      expect(again).toEqual(once);
+      expect((await decoder.read([[...text.slice(0, 3), 1]], 4, cache)).logits).toEqual(
+        other.logits,
+      );
     });
   });
 });
@@ -108,11 +129,13 @@ describe('a row', () => {
 
 describe('keepRows', () => {
   it('takes rows in the order given', () => {
+    // Two positions of three rows, two floats each.
     const data = Float32Array.from({ length: 12 }, (_, i) => i);
-    const cache = { rows: 3, length: 2, tensors: [{ data, shape: [3, 1, 2, 2] }] };
-    const [{ data: kept, shape }] = keepRows(cache, [2, 0]).tensors;
-    expect([...kept]).toEqual([8, 9, 10, 11, 0, 1, 2, 3]);
-    expect(shape).toEqual([2, 1, 2, 2]);
+    const cache = { rows: 3, length: 2, rowWidth: 2, stores: [{ data, filled: 2 }] };
+    const { rows, stores } = keepRows(cache, [2, 0, 1]);
+    expect(rows).toBe(3);
+    expect([...stores[0].data.subarray(0, 12)]).toEqual([4, 5, 0, 1, 2, 3, 10, 11, 6, 7, 8, 9]);
+    expect([...keepRows(cache, [1]).stores[0].data.subarray(0, 4)]).toEqual([2, 3, 8, 9]);
     expect(keepRows(cache, [0, 1, 2])).toBe(cache);
   });
 });
