@@ -1,58 +1,83 @@
 /**
- * The real command as one contestant among other programs; prints what it took as one JSON line.
+ * Our extraction as a contestant beside opponents.py; prints one JSON line for each task.
  *
- *     node bench/contestant.mjs MODEL PROMPTS.json THREADS [pass]
+ *     node bench/contestant.mjs MODEL THREADS '[{"prompts": "FILE.json", "limit": 64, "mode": "last", "reps": 2}]'
  *
- * With `pass` it gives the passes of pass.mjs, model loaded, as other programs time theirs. Else the CPU seconds are those of both processes from start to end, so that loading, hashing and
- * compiling count against us. `check` is the mean |resid_post| of the last block at the last token.
+ * Each pass is a run of the library into a folder of its own. It is timed from the first batch to the
+ * last row on its way to disk; opening the model is counted apart, as it is for the others. What the command takes from start to
+ * files is measured by run.mjs, which starts it. `check` is the mean |resid_post| of the block before the last.
  */
 
-import { statSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { readFloats, readSafetensorsHeader } from '../dist/src/files/safetensors.js';
-import { cli, runScript, runWatched, withFolder } from './measure.mjs';
+import { extract, planExtraction } from '../dist/src/index.js';
+import { withFolder } from './measure.mjs';
 
-const [model, prompts, threads, what] = process.argv.slice(2);
-if (what === 'pass') {
-  const set = basename(prompts, '.json').replace('prompts-', '');
-  const task = {
-    model: basename(model),
-    prompts: set,
-    threads: Number(threads),
-    rounds: 1,
-    batchTokens: 512,
-  };
-  const { tokens, wall, cpu, peak } = await runScript('pass.mjs', JSON.stringify(task));
-  const line = { model: task.model, tokens, times: wall, cpu, ready_s: 0, wall_s: 0 };
-  console.log(JSON.stringify({ ...line, rss_mb: peak, out_bytes: 0, check: 0 }));
-  process.exit();
+const [folder, threads, tasks] = process.argv.slice(2);
+const model = basename(folder);
+
+for (const { prompts, limit, mode, reps = 1, batchTokens = 512 } of JSON.parse(tasks)) {
+  await withFolder(async (scratch) => {
+    const plan = await planExtraction({
+      checkpoints: [{ name: 'm', folder }],
+      prompts: writeJsonl(join(scratch, 'prompts.jsonl'), prompts, limit),
+      sites: 'resid_post',
+      positions: mode,
+      batchTokens,
+      threads: Number(threads),
+      store: 'float32',
+      ignoredConfigKeys: [],
+    });
+    const passes = [];
+    for (let i = 0; i < reps; i++) passes.push(await pass(plan, join(scratch, `run${i}`)));
+    console.log(
+      JSON.stringify({
+        contestant: 'ours',
+        dtype: 'float32',
+        threads: Number(threads),
+        model,
+        mode,
+        prompts: basename(prompts),
+        tokens: plan.tokens,
+        ready: passes[0].ready,
+        times: passes.map(({ wall }) => wall),
+        cpu: passes.map(({ cpu }) => cpu),
+        check: await meanSize(join(scratch, 'run0'), plan.checkpoints[0].sites.length - 2, mode),
+        peak_mb: process.resourceUsage().maxRSS / 1024,
+      }),
+    );
+  });
 }
-await withFolder(async (folder) => {
-  const run = join(folder, 'run');
-  const jsonl = prompts.replace(/\.json$/, '.jsonl');
-  const options = `--sites resid_post --positions last --threads ${threads} --json`.split(' ');
-  const { wall, cpu, peak, stdout } = await runWatched([
-    cli,
-    'extract',
-    `m=${model}`,
-    '--prompts',
-    jsonl,
-    '--out',
-    run,
-    ...options,
-  ]);
-  const { tokens, sites } = JSON.parse(stdout);
-  const file = join(run, 'activations', 'm', `${sites.at(-1)}.safetensors`);
-  const values = await readFloats((await readSafetensorsHeader(file)).tensors.get('last'));
-  const check = values.reduce((sum, value) => sum + Math.abs(value), 0) / values.length;
-  const size = statSync(file).size * sites.length;
-  const line = {
-    model: basename(model),
-    tokens,
-    times: [wall],
-    cpu: [cpu],
-    ready_s: 0,
-    wall_s: wall,
+
+/** Seconds between the first batch and the last update, and those before the first batch. */
+async function pass(plan, out) {
+  const start = performance.now();
+  let first;
+  let last;
+  const now = () => {
+    const { user, system } = process.cpuUsage();
+    return { wall: performance.now() / 1000, cpu: (user + system) / 1e6 };
   };
-  console.log(JSON.stringify({ ...line, rss_mb: Math.round(peak), out_bytes: size, check }));
-});
+  const progress = {
+    begin: () => (first = now()),
+    update: () => (last = now()),
+    note() {},
+  };
+  await extract(plan, { out, progress });
+  const ready = first.wall - start / 1000;
+  return { ready, wall: last.wall - first.wall, cpu: last.cpu - first.cpu };
+}
+
+function writeJsonl(path, prompts, limit) {
+  const rows = JSON.parse(readFileSync(prompts, 'utf8')).slice(0, limit);
+  const lines = rows.map((ids, i) => `${JSON.stringify({ id: `p${i}`, ids })}\n`);
+  writeFileSync(path, lines.join(''));
+  return path;
+}
+
+async function meanSize(run, block, position) {
+  const file = join(run, 'activations', 'm', `resid_post.${block}.safetensors`);
+  const values = await readFloats((await readSafetensorsHeader(file)).tensors.get(position));
+  return values.reduce((sum, value) => sum + Math.abs(value), 0) / values.length;
+}

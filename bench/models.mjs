@@ -1,7 +1,7 @@
 /**
  * Writes what the benchmarks run on: random checkpoints of known shapes, and prompts as token ids.
  *
- *     node bench/models.mjs [FOLDER]        (default runs/bench, which git ignores)
+ *     node bench/models.mjs [--large] [FOLDER]        (default runs/bench, which git ignores)
  *
  * Speed does not depend on what weights mean. Everything is seeded, so two machines measure the same
  * bytes. Prompts are written twice: `.jsonl` for us, `.json` (lists of ids) for other programs.
@@ -10,6 +10,7 @@
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { float32ToBfloat16 } from '../dist/src/base/dtype.js';
 import { Random } from '../dist/src/base/random.js';
 import { layoutSafetensors } from '../dist/src/files/safetensors.js';
 
@@ -22,28 +23,38 @@ export const shapes = {
   organism: { layers: 4, width: 96, heads: 4, keyHeads: 4, mlp: 256, vocabulary: 927 },
 };
 
-/** Floating-point operations that one token costs in the blocks' matrices: 2 for each weight. */
-export function operationsPerToken(name) {
-  const { layers, width, heads, keyHeads, mlp } = shapes[name];
+/** In bfloat16 and only with `--large`: 2 GB. */
+const large = {
+  'llama-1b': { layers: 16, width: 2048, heads: 32, keyHeads: 8, mlp: 8192, vocabulary: 32000 },
+};
+
+/** Floating-point operations that one token costs in the blocks' matrices, by config.json: 2 for each weight. */
+export function operationsPerToken(config) {
+  if (config.model_type === 'gpt2') return 2 * config.n_layer * 12 * config.n_embd ** 2;
+  const { hidden_size: width, num_attention_heads: heads, num_key_value_heads: keyHeads } = config;
   const attention = width * width * (2 + (2 * keyHeads) / heads);
-  return 2 * layers * (attention + width * mlp * (name === 'gpt2-small' ? 2 : 3));
+  return 2 * config.num_hidden_layers * (attention + width * config.intermediate_size * 3);
 }
 
 const root = fileURLToPath(new URL('../runs/bench', import.meta.url));
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const folder = process.argv[2] ?? root;
+  const words = process.argv.slice(2).filter((word) => word !== '--large');
+  const folder = words[0] ?? root;
   for (const name of Object.keys(shapes)) writeModel(join(folder, name), name);
+  if (process.argv.includes('--large')) writeModel(join(folder, 'llama-1b'), 'llama-1b');
   for (const set of promptSets()) writePrompts(folder, set);
   console.log(folder);
 }
 
 function writeModel(folder, name) {
   const make = name === 'gpt2-small' ? gpt2 : llama;
-  const { config, tensors } = make(shapes[name]);
+  const dtype = name in large ? 'BF16' : 'F32';
+  const { config, tensors } = make({ ...shapes, ...large }[name]);
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'config.json'), `${JSON.stringify(config, null, 1)}\n`);
-  const specs = tensors.map(([tensor, shape]) => ({ name: tensor, dtype: 'F32', shape }));
+  writeTokenizer(folder, config.vocab_size);
+  const specs = tensors.map(([tensor, shape]) => ({ name: tensor, dtype, shape }));
   const layout = layoutSafetensors(specs, { format: 'pt' });
   const file = openSync(join(folder, 'model.safetensors'), 'w');
   writeSync(file, layout.header);
@@ -51,9 +62,26 @@ function writeModel(folder, name) {
     const values = new Float32Array(shape.reduce((size, axis) => size * axis, 1));
     if (fill === undefined) scatter(values, new Random(seed).fork(name, tensor));
     else values.fill(fill);
-    writeSync(file, values, 0, values.byteLength, layout.offsets.get(tensor));
+    const stored = dtype === 'F32' ? values : float32ToBfloat16(values);
+    writeSync(file, stored, 0, stored.byteLength, layout.offsets.get(tensor));
   }
   closeSync(file);
+}
+
+/** One word for each id: TransformerLens opens no folder without a tokenizer, and nobody here cuts text. */
+function writeTokenizer(folder, size) {
+  const vocab = Object.fromEntries(range(size).map((id) => [`t${id}`, id]));
+  const model = { type: 'WordLevel', vocab, unk_token: 't0' };
+  const tokenizer = {
+    version: '1.0',
+    added_tokens: [],
+    pre_tokenizer: { type: 'WhitespaceSplit' },
+    model,
+  };
+  const words = { unk_token: 't0', bos_token: 't1', eos_token: 't2', pad_token: 't0' };
+  const settings = { tokenizer_class: 'PreTrainedTokenizerFast', ...words };
+  writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer));
+  writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify(settings));
 }
 
 /** Uniform with the deviation 0.02 of an initialised model; normals would take minutes. */

@@ -7,6 +7,7 @@
  * rows into files. `gemm` is the rate that a product of two 2048 × 2048 matrices reaches here and now.
  */
 
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { composeModel } from '../dist/models/compose.js';
 import { Builder } from '../dist/src/graph/builder.js';
@@ -39,6 +40,7 @@ const plan = await planExtraction({
   store: 'float32',
   ignoredConfigKeys: [],
 });
+const config = JSON.parse(readFileSync(join(inputs, model, 'config.json'), 'utf8'));
 const [task] = plan.checkpoints;
 const { architecture, settings } = task.model;
 const graph = composeModel(architecture, settings, task.bind, {
@@ -61,7 +63,7 @@ await withFolder(async (folder) => {
   }
   const rate = product.operations / Math.min(...products.map(({ cpu }) => cpu));
   const cpu = passes.map((each) => each.cpu);
-  const achieved = (plan.tokens * operationsPerToken(model)) / Math.min(...cpu);
+  const achieved = (plan.tokens * operationsPerToken(config)) / Math.min(...cpu);
   console.log(
     JSON.stringify({
       tokens: plan.tokens,
