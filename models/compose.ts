@@ -45,16 +45,14 @@ export interface Composition {
   /** Whether block 0 gets the stream too, from a graph that held the embedding alone. */
   readonly isEmbedded?: boolean;
   /**
-   * `own`: each row has its past. `shared`: the input `parents` `[batch]` says which past a row goes on from.
-   * `stacked`: each row has its past, which stands position by position, `[past, batch, heads, headDim]`, so
-   * that it grows at its end; of keys and values only the new ones leave, in the same order.
+   * `shared`: the input `parents` `[batch]` says which past a row goes on from. `own`: each row has its past,
+   * which stands position by position, `[past, batch, heads, headDim]`, so that it grows at its end; of keys
+   * and values only the new ones leave, in the same order.
    */
-  readonly past?: PastKind;
+  readonly past?: 'own' | 'shared';
   /** Whether keys and values leave the graph. */
   readonly keeps?: boolean;
 }
-
-type PastKind = 'own' | 'shared' | 'stacked';
 
 /** Blocks `from … to − 1`. */
 export interface BlockRange {
@@ -118,7 +116,7 @@ export function composeModel(
       keep: !keeps
         ? null
         : (present: KeyValue): void => {
-            const { key, value } = past === 'stacked' ? stackedNews(g, frame, present) : present;
+            const { key, value } = past === 'own' ? newsOf(g, frame, present) : present;
             kept.push(g.named(keys.present, key), g.named(values.present, value));
           },
     };
@@ -145,26 +143,24 @@ export function composeModel(
 }
 
 /** Keys and values of earlier tokens by block, as inputs made when a block asks. */
-function pastInputs(g: Builder, settings: Settings, past: PastKind): (layer: number) => KeyValue {
+function pastInputs(
+  g: Builder,
+  { keyHeads, headDim }: Settings,
+  past: 'own' | 'shared',
+): (layer: number) => KeyValue {
   const parents = past === 'shared' ? g.input('parents', 'int64', ['batch']) : undefined;
-  const texts = past === 'shared' ? 'parents' : 'batch';
+  const given = (name: string): Value =>
+    parents === undefined
+      ? g.transpose(g.input(name, 'float32', ['past', 'batch', keyHeads, headDim]), [1, 2, 0, 3])
+      : g.gather(g.input(name, 'float32', ['parents', keyHeads, 'past', headDim]), parents);
   return (layer) => {
-    const [key, value] = cacheNames(layer).map((names) => {
-      const { keyHeads, headDim } = settings;
-      if (past === 'stacked') {
-        const stack = g.input(names.past, 'float32', ['past', texts, keyHeads, headDim]);
-        return g.transpose(stack, [1, 2, 0, 3]);
-      }
-      const shape = [texts, keyHeads, 'past', headDim];
-      const given = g.input(names.past, 'float32', shape);
-      return parents === undefined ? given : g.gather(given, parents);
-    });
+    const [key, value] = cacheNames(layer).map((names) => given(names.past));
     return { key, value };
   };
 }
 
 /** What the tokens at hand add to a cache. Shape: `2 × [batch, heads, keys, headDim] → 2 × [position, batch, heads, headDim]`. */
-function stackedNews(g: Builder, frame: Frame, { key, value }: KeyValue): KeyValue {
+function newsOf(g: Builder, frame: Frame, { key, value }: KeyValue): KeyValue {
   const fresh = g.sizes(frame.positions, 1, 2);
   const start = g.node('Neg', [fresh], [1], {}, 'int64');
   const end = g.integers('end', [Number.MAX_SAFE_INTEGER]);
