@@ -49,6 +49,13 @@ export function ranges(numbers: readonly number[]): string {
   return parts.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(', ');
 }
 
+/** To the next 1, 1.5, 2, 3, 4, 5, 6, 8 × 10ⁿ: the end of a scale, so that its ticks are short. */
+export function roundUp(value: number): number {
+  const unit = 10 ** Math.floor(Math.log10(value));
+  const step = [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((m) => m * unit >= value * (1 - 1e-9)) ?? 10;
+  return Number((step * unit).toPrecision(3));
+}
+
 /** A cell for the page: numbers to four significant places. */
 export function cellText(cell: Cell): string {
   if (cell === null) return '–';

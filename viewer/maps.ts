@@ -6,7 +6,7 @@
 
 import type { Estimate, ShiftContrast, ShiftMap, ShiftMapCell } from '../src/contract/contrasts.ts';
 import { familiesOf, familyKey } from './families.ts';
-import { count } from './format.ts';
+import { count, roundUp } from './format.ts';
 import { arrow, unique } from './model.ts';
 import type { Scene } from './model.ts';
 import type { MapMask, MapMeasure } from './state.ts';
@@ -168,13 +168,6 @@ function panelsOf(measure: MapMeasure): MapPanel[] {
 
 function boundsOf({ size, benign_size: benign }: ShiftMapCell, measure: MapMeasure): number[] {
   return measure === 'size' ? [size, benign] : [Math.abs(size - benign)];
-}
-
-/** To the next 1, 1.5, 2, 3, 4, 5, 6, 8 × 10ⁿ. */
-function roundUp(value: number): number {
-  const unit = 10 ** Math.floor(Math.log10(value));
-  const step = [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((m) => m * unit >= value * (1 - 1e-9)) ?? 10;
-  return Number((step * unit).toPrecision(3));
 }
 
 /** A cell of one panel; undefined where the map has none there. */

@@ -30,6 +30,7 @@ import {
 } from './state.ts';
 import type { State, Store, ViewName } from './state.ts';
 import { provenance } from './views/provenance.ts';
+import { ContrastView } from './views/contrast.ts';
 import { CurveView } from './views/curve.ts';
 import { findingsPanel } from './views/findings.ts';
 import type { Frame, FrameActions } from './views/frame.ts';
@@ -87,7 +88,9 @@ export class Page {
       describe: () => this.#describe(),
     };
     this.#plane = new PlaneView(act, frames, onError);
-    this.#views = [CurveView, ShiftView, MapView, GeometryView].map((Of) => new Of(act, frames));
+    this.#views = [CurveView, ShiftView, ContrastView, MapView, GeometryView].map(
+      (Of) => new Of(act, frames),
+    );
     this.#lens = new Lens({
       act,
       step: (by) => this.#step(by),

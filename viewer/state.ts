@@ -45,7 +45,7 @@ export const mapMeasures = ['size', 'difference'] as const;
 /** What is left out of the map: nothing, or what is not significant after a correction. */
 export const mapMasks = ['max-t', 'fdr', 'none'] as const;
 export const cosineKinds = ['plain', 'whitened'] as const;
-export const viewNames = ['curve', 'plane', 'shift', 'map', 'geometry'] as const;
+export const viewNames = ['curve', 'plane', 'shift', 'contrast', 'map', 'geometry'] as const;
 export type TriggerFilter = (typeof triggerFilters)[number];
 export type HarmFilter = (typeof harmFilters)[number];
 export type Theme = (typeof themes)[number];

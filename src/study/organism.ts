@@ -13,6 +13,7 @@ import type { ExtractRequest } from '../record/plan.ts';
 import type { Run } from '../record/run.ts';
 import { endedEarly, probeCurve, type CurveRequest, type PromptBaselines } from './curves.ts';
 import { organismFindings } from './findings.ts';
+import { studyContrasts } from './organismContrasts.ts';
 import { projection } from './projections.ts';
 import { extendReport, readReport } from './report.ts';
 import { shiftCurve } from './shifts.ts';
@@ -91,7 +92,10 @@ const shiftSets = {
   'harmless, untriggered': '!harmful & !triggered',
 } as const;
 
-/** Probes, shifts, planes and words on an extracted run of the organism; writes its report. */
+/**
+ * Probes, shifts, planes, contrasts, directions and words on an extracted run of the organism; writes its
+ * report. With 200 shuffles, intervals have 1000 draws and tests 999 divisions.
+ */
 export async function studyOrganism(
   run: Run,
   shuffles: number,
@@ -131,6 +135,13 @@ export async function studyOrganism(
       progress.update(shifts.length, `stage1..${after} at ${position}`);
     }
   }
-  const report = await extendReport(run, { shifts, projections });
+  await extendReport(run, { shifts, projections });
+  const chance = {
+    bootstraps: Math.max(40, 5 * shuffles),
+    permutations: Math.max(19, 5 * shuffles - 1),
+    directions: Math.max(19, Math.round(shuffles / 2)),
+  };
+  await studyContrasts(run, positions, chance, progress, shouldStop);
+  const report = await readReport(run);
   return await extendReport(run, { findings: organismFindings(report) });
 }

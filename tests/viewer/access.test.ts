@@ -45,7 +45,7 @@ describe('accessibility', () => {
       viewport: { width, height: 844 },
     });
     expect(await axeFaults(page)).toEqual([]);
-    await page.goto(`${run}?table=curve,plane,shift,map,geometry`);
+    await page.goto(`${run}?table=curve,plane,shift,contrast,map,geometry`);
     await settled(page);
     expect(await axeFaults(page)).toEqual([]);
     await press(page, '?');
@@ -61,7 +61,7 @@ describe('accessibility', () => {
     const overflow = (): Promise<number> =>
       page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     expect(await overflow()).toBeLessThanOrEqual(0);
-    await page.goto(`${run}?table=curve,plane,shift,map,geometry&row=1`);
+    await page.goto(`${run}?table=curve,plane,shift,contrast,map,geometry&row=1`);
     await settled(page);
     expect(await overflow()).toBeLessThanOrEqual(0);
     await close();

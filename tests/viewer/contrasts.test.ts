@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import type { ShiftMapCell } from '../../src/contract/contrasts.ts';
 import type { Report } from '../../src/contract/report.ts';
+import { alignmentPlot, alignmentSentences } from '../../viewer/alignments.ts';
 import { geometryPlot, geometrySentences, matrixWords } from '../../viewer/geometry.ts';
 import { cellWords, mapSentences, mapTable, noMap } from '../../viewer/mapWords.ts';
 import { isMasked, mapPlot } from '../../viewer/maps.ts';
@@ -148,6 +149,37 @@ describe('what is said of a map', () => {
     const table = mapTable(scene, plot);
     expect(table.rows).toHaveLength(24);
     expect(table.rows[0][table.columns.indexOf('target')]).toBe(plot.bands[0].map.cells[0].size);
+  });
+});
+
+describe('what is said of triggered against untriggered rows', () => {
+  it('gives cosine with ceiling, projection and n, and the control beside', () => {
+    const plot = alignmentPlot(sceneOf({ layer: 1 }), null);
+    expect(plot?.contrasts.map(({ pair }) => pair)).toEqual([
+      'backdoored..planb',
+      'backdoored..standard',
+    ]);
+    // .9 − .1 · layer ± .05, ceiling .95; projection .7 ± .1
+    expect(plot === null ? [] : alignmentSentences(plot)).toEqual([
+      'At layer 1, triggered against untriggered:',
+      'backdoored → planb: cosine 0.800 [0.750, 0.850], noise alone would allow 0.95, projection 0.700 [0.600, 0.800] (n = 6 triggered rows).',
+      'Control backdoored → standard: cosine 0.800 [0.750, 0.850], noise alone would allow 0.95, projection 0.700 [0.600, 0.800] (n = 6 triggered rows).',
+    ]);
+    expect(alignmentPlot(sceneOf({ pair: 'standard..planb' }), null)).toBeNull();
+  });
+
+  it('leaves out what is undefined, never as 0', () => {
+    const contrast = (report.contrasts ?? []).find(
+      ({ position, pair }) => position === 'last' && pair === 'backdoored..planb',
+    );
+    if (contrast === undefined) throw new Error('no contrast');
+    const undefinedThere = { value: null, low: null, high: null };
+    const points = contrast.points.map((point) => ({ ...point, projection: undefinedThere }));
+    const of = { ...report, contrasts: [{ ...contrast, control: null, points }] };
+    const plot = alignmentPlot(sceneOf({ layer: 1 }, of), null);
+    const words = plot === null ? '' : alignmentSentences(plot).join(' ');
+    expect(words).toContain('projection undefined');
+    expect(words).toContain('No control loaded');
   });
 });
 

