@@ -243,7 +243,7 @@ export function geometryMethod({ geometry, point }: GeometryPlot): string {
     'directions: mean of rows with the label − mean of those without; shift: mean Δ of all rows',
     `position ${position}`,
     where === '' ? 'all rows' : `rows where ${where}`,
-    `nulls: ${count(draws)} draws of each family, 95 % of |cosines|; the strongest is drawn`,
+    `nulls: ${count(draws)} draws of each family, 95 % of |cosines|; the strongest is drawn, the widest over all pairs`,
     `p one by one, not corrected for ${count(points.length)} layers and ${count(labels.length)} labels`,
     'whitened: pooled covariance of both checkpoints, shrunk by Ledoit and Wolf’s rule, divided out',
     ...(point === null
