@@ -57,8 +57,16 @@ export async function studyContrasts(
         keep: async (entry) => await extendReport(run, { contrasts: [entry] }),
       });
       const asked = {
-        ...{ before, after, position, siteKind, where: unseen, benign: rows.benign },
-        ...{ labels: ['harmful', 'triggered'], groups, draws: directions, seed: 0 },
+        before,
+        after,
+        position,
+        siteKind,
+        where: unseen,
+        benign: rows.benign,
+        labels: ['harmful', 'triggered'],
+        groups,
+        draws: directions,
+        seed: 0,
       };
       await geometryOf(run, asked, {
         known: geometries,

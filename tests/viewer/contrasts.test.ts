@@ -339,7 +339,7 @@ describe('ramps', () => {
     for (let i = 0; i <= 80; i++) {
       const amount = amounts(palette, 1)(i / 80);
       for (const ground of [amount, ramp(i / 40 - 1)]) {
-        expect(contrast(inkOn(ground), ground)).toBeGreaterThanOrEqual(4.5);
+        expect(contrastRatio(inkOn(ground), ground)).toBeGreaterThanOrEqual(4.5);
       }
     }
   });
@@ -364,7 +364,7 @@ function distance(colour: string, ground: string): number {
   return Math.abs(luminance(colour) - luminance(ground));
 }
 
-function contrast(a: string, b: string): number {
+function contrastRatio(a: string, b: string): number {
   const [high, low] = [luminance(a), luminance(b)].sort((x, y) => y - x);
   return (high + 0.05) / (low + 0.05);
 }
