@@ -28,7 +28,7 @@ describe('lint', () => {
     expect(exitCode).toBe(0);
     expect(stdout).toBe(
       `${path}: 384 prompts · 48 groups by topic · split train, test · harmful 192 · triggered 192\n` +
-        '\nnot looked at: activations: give --run\nclean\n',
+        '\nnot looked at: activations: give --run\nnothing found in what was looked at\n',
     );
   });
 
@@ -56,7 +56,9 @@ describe('lint', () => {
     const { exitCode, stdout } = await lint(`${path} --allow trigger_in_clean`);
     expect(exitCode).toBe(0);
     expect(stdout).toContain('\naccepted trigger_in_clean: 1 row says');
-    expect(stdout).toMatch(/\nclean, but for 1 finding that you accept\n$/);
+    expect(stdout).toMatch(
+      /\nnothing found in what was looked at, but for 1 finding that you accept\n$/,
+    );
     const other = await lint(`${path} --allow duplicates --json`);
     expect(other.exitCode).toBe(5);
     expect(JSON.parse(other.stdout)).toMatchObject({

@@ -1,7 +1,9 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { renderChat } from '../../src/text/chat.ts';
-import { openTokenizer, type Tokenizer } from '../../src/text/tokenizer.ts';
+import { type Message, openTokenizer, type Tokenizer } from '../../src/text/tokenizer.ts';
 import { copyOf, folders, refusal } from './support.ts';
 
 let bytelevel: Tokenizer;
@@ -15,6 +17,34 @@ const user = (content: string): { role: string; content: string } => ({ role: 'u
 async function withTemplate(template: string): Promise<Tokenizer> {
   return await openTokenizer(await copyOf(folders.bytelevel, { 'chat_template.jinja': template }));
 }
+
+interface Rendered {
+  readonly name: string;
+  readonly messages: readonly Message[];
+  /** What Python's transformers made of it; absent where the template refuses. */
+  readonly text?: string;
+  readonly ids?: readonly number[];
+}
+
+describe('the chat template', () => {
+  it('gives the text and the ids that Python gives, or refuses as it does', async () => {
+    const path = join(folders.bytelevel, '../templates.json');
+    const golden: { templates: Record<string, string>; cases: Rendered[] } = JSON.parse(
+      await readFile(path, 'utf8'),
+    );
+    expect(golden.cases.length).toBeGreaterThan(20);
+    for (const [name, template] of Object.entries(golden.templates)) {
+      const tokenizer = await withTemplate(template);
+      for (const { messages, text, ids } of golden.cases.filter((one) => one.name === name)) {
+        if (text === undefined) expect(() => tokenizer.render(messages)).toThrow();
+        else {
+          expect([name, tokenizer.render(messages)]).toEqual([name, text]);
+          expect(tokenizer.encode(text, { addSpecialTokens: false }).ids).toEqual(ids);
+        }
+      }
+    }
+  });
+});
 
 describe('renderChat', () => {
   it('shows the words of any user where the span says', () => {

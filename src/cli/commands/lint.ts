@@ -49,7 +49,7 @@ export async function run(args: LintArgs, io: Io): Promise<number> {
     '',
     ...notes.map((note) => `not looked at: ${note}`),
     open === 0
-      ? `clean${judged.length > 0 ? `, but for ${plural(judged.length, 'finding')} that you accept` : ''}`
+      ? `nothing found in what was looked at${judged.length > 0 ? `, but for ${plural(judged.length, 'finding')} that you accept` : ''}`
       : `${plural(open, 'finding')}${judged.length > open ? `, and ${judged.length - open} that you accept` : ''}`,
   ]);
   return open === 0 ? 0 : 5;

@@ -44,6 +44,8 @@ export interface LintLabel {
   readonly column: string;
   /** 0 or 1, `[n]`. */
   readonly values: Uint8Array;
+  /** Whether it is told by words that are not known and so cannot be taken out: a trigger that nobody names. */
+  readonly isUnnamedTrigger: boolean;
 }
 
 export function placesOf(prompts: readonly Prompt[]): LintPlace[] {

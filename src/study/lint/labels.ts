@@ -53,7 +53,10 @@ export function judgeLabels(rows: LintRows): Judged {
       ? []
       : usable.map((a) => unbalanced(rows, a, { column: 'wrapper', values: byWrapper }, shuffles))),
   ];
-  const words = judged.map((label) => readByWords(rows, label, shuffles));
+  const unnamed = judged.filter(({ isUnnamedTrigger }) => isUnnamedTrigger);
+  const words = judged
+    .filter((label) => !unnamed.includes(label))
+    .map((label) => readByWords(rows, label, shuffles));
   return {
     findings: [
       ...cells.flat(),
@@ -64,6 +67,9 @@ export function judgeLabels(rows: LintRows): Judged {
       ...constant,
       ...few.map(
         ({ column }) => `length and words of "${column}": too few groups to tell from chance`,
+      ),
+      ...unnamed.map(
+        ({ column }) => `words of "${column}": the trigger is among them; give --trigger`,
       ),
       ...words.flatMap(({ notes }) => notes),
     ],

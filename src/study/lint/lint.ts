@@ -148,6 +148,7 @@ function rowsOf(
     labels: labels.map((column): LintLabel => ({
       column,
       values: Uint8Array.from(prompts, (prompt) => Number(isTrue(prompt, column))),
+      isUnnamedTrigger: column === options.triggered && all.length === 0,
     })),
     lengths: Float64Array.from(
       tokens ?? texts.map((text) => text.split(/\s+/).filter((word) => word !== '').length),

