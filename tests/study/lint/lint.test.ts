@@ -229,7 +229,7 @@ describe('lintPrompts', () => {
   });
 
   it('does not take the words of a trigger that nobody names for a finding', async () => {
-    const rows = fresh().map(({ trigger: _, sham: __, ...row }) => row);
+    const rows = fresh().map((row) => ({ ...row, trigger: undefined, sham: undefined }));
     const { findings, notes } = await lint(rows);
     expect(findings).toEqual([]);
     expect(notes).toContain('words of "triggered": the trigger is among them; give --trigger');
