@@ -48,7 +48,7 @@ export function scratchBytes(sizes: readonly number[]): number {
 /** Opens the file, or makes it. @param sizes The most numbers that each part may hold. */
 export function openScratch(path: string, sizes: readonly number[]): Scratch {
   const fd = openSync(path, constants.O_RDWR | constants.O_CREAT);
-  ftruncateSync(fd, scratchBytes(sizes));
+  roomFor(path, () => ftruncateSync(fd, scratchBytes(sizes)));
   const starts: number[] = [];
   let end = 0;
   for (const size of sizes) {
@@ -131,17 +131,22 @@ type Transfer = (bytes: Uint8Array, from: number, length: number, position: numb
 /** Moves all of the bytes, in as many steps as the system takes. */
 function transfer(path: string, bytes: Uint8Array, position: number, step: Transfer): void {
   for (let done = 0; done < bytes.length;) {
-    try {
-      const moved = step(bytes, done, bytes.length - done, position + done);
-      if (moved === 0) return; // the file ends here, and the digest will say so
-      done += moved;
-    } catch (error) {
-      if (!isDiskFull(error)) throw error;
-      throw new UserError('DISK_FULL', 'no space left on the disk', {
-        where: path,
-        fix: 'Free some space and run the same command again; finished blocks are kept.',
-        cause: error,
-      });
-    }
+    const moved = roomFor(path, () => step(bytes, done, bytes.length - done, position + done));
+    if (moved === 0) return; // the file ends here, and the digest will say so
+    done += moved;
+  }
+}
+
+/** @throws {UserError} `DISK_FULL` where there is no room for what `move` does. */
+function roomFor<T>(path: string, move: () => T): T {
+  try {
+    return move();
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+    throw new UserError('DISK_FULL', 'no space left on the disk', {
+      where: path,
+      fix: 'Free some space and run the same command again; finished blocks are kept.',
+      cause: error,
+    });
   }
 }

@@ -7,8 +7,9 @@ import { siteNames, type Convention } from '../../../models/siteNames.ts';
 import { UserError } from '../../base/errors.ts';
 import { formatCount, formatDuration, plural } from '../../base/units.ts';
 import { siteKey } from '../../graph/sites.ts';
+import { predictSeconds } from '../../record/calibrate.ts';
 import { extract } from '../../record/extract.ts';
-import { describeNeeds, peakBytes, planFor, scratchOf } from '../../record/foresight.ts';
+import { describeNeeds, diskOf, peakBytes, planFor, scratchOf } from '../../record/foresight.ts';
 import {
   describePlan,
   planExtraction,
@@ -34,8 +35,11 @@ export async function run(args: ExtractArgs, io: Io): Promise<number> {
   const plan = await planFor(await planExtraction(requestOf(args)), args.out, budgetBytes);
   const names = namesOf(plan, args.names);
   if (args.dryRun === true) {
-    answer(io, { ...dryRunDocument(plan), ...names.document }, () => [
+    const seconds = await predictSeconds(plan, args.doctor);
+    const document = { ...dryRunDocument(plan), predicted_seconds: Number(seconds.toPrecision(3)) };
+    answer(io, { ...document, ...names.document }, () => [
       ...dryRunLines(plan),
+      `about ${formatDuration(seconds * 1000)} on this machine as it is now`,
       ...names.lines,
     ]);
     return 0;
@@ -145,6 +149,7 @@ function dryRunDocument(plan: Plan): object {
     plan: plan.kind,
     predicted_peak_bytes: peakBytes(plan),
     predicted_scratch_bytes: scratchOf(plan),
+    predicted_disk_bytes: diskOf(plan),
     accounting: accountOf(plan),
     positions: selectionOf(plan),
   };

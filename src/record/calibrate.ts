@@ -1,0 +1,177 @@
+/**
+ * How long will a run take? Found out by running its own first block for a moment.
+ *
+ * One block is opened as the run will open it and is given a small pass and one like the run's largest.
+ * What a pass costs beside its tokens, what a token costs, and what opening costs then follow, and with
+ * them the run, since its blocks are alike. The machine is taken as it is now: another program's share
+ * of it is a part of the measurement.
+ */
+
+import { composeModel } from '../../models/compose.ts';
+import { parametersOf } from '../../models/model.ts';
+import { openSession, type Session } from '../runtime/session.ts';
+import { diskOf, scratchOf } from './foresight.ts';
+import { elsewhere, type Plan, type PlannedCheckpoint } from './plan.ts';
+import { headGroups, stagesOf, threadsFor, wantsLogits } from './stages.ts';
+import { wantedRows } from './wantedRows.ts';
+
+/** Seconds that the parts of a run take. */
+export interface Rates {
+  /** To open a block, the reading of its weights included. */
+  readonly open: number;
+  /** To take a pass through a block, whatever it holds, and for each of its tokens. */
+  readonly pass: number;
+  readonly token: number;
+}
+
+/** Numbers that a run is made of, by which rates are multiplied. */
+export interface Amounts {
+  readonly kind: 'whole' | 'streamed';
+  readonly blocks: number;
+  /** Tokens of each pass, padding included. */
+  readonly passes: readonly number[];
+  /** Rows of logits, and the head's weights as a multiple of a block's; 0 without. */
+  readonly headRows: number;
+  readonly headBlocks: number;
+  /** How often the head is gone through. */
+  readonly headRuns: number;
+  readonly hasDoctor: boolean;
+}
+
+/** Bytes a second that are written, read back and digested. */
+const bytesPerSecond = 5e8;
+/** Process, folders and files. */
+const fixedSeconds = 0.15;
+/** The doctor's passes through a model, and the tokens of one. */
+const doctorRuns = 4;
+const doctorTokens = 60;
+/** Tokens of the larger pass that is timed; more of them cost the same each. */
+const timedTokens = 256;
+const leastSeconds = 0.04;
+
+/** Seconds that a plan will take on this machine, as it is now. */
+export async function predictSeconds(plan: Plan, hasDoctor: boolean): Promise<number> {
+  const moved = diskOf(plan) * 2 + movedByScratch(plan);
+  let seconds = fixedSeconds + moved / bytesPerSecond;
+  const known = new Map<string, Rates>();
+  for (const checkpoint of plan.checkpoints) {
+    const { model, record } = checkpoint;
+    const derivation = record.derivation === null ? '' : record.sha256;
+    const key = `${model.folder} ${derivation}`;
+    const rates = known.get(key) ?? (await measureBlock(plan, checkpoint));
+    known.set(key, rates);
+    seconds += secondsOf(amountsOf(plan, checkpoint, hasDoctor), rates);
+  }
+  return seconds;
+}
+
+/** The arithmetic of a prediction. */
+export function secondsOf(amounts: Amounts, { open, pass, token }: Rates): number {
+  const { kind, blocks, passes, headRows, headBlocks, headRuns, hasDoctor } = amounts;
+  const tokens = passes.reduce((sum, count) => sum + count, 0);
+  const body = blocks * (open + passes.length * pass + tokens * token);
+  const headOpens = kind === 'whole' ? headBlocks * open : 0;
+  const head = headOpens + headBlocks * (headRuns * pass + headRows * token);
+  const doctorOpens = (kind === 'whole' ? 2 : doctorRuns) * open;
+  const doctor = blocks * (doctorOpens + doctorRuns * (pass + doctorTokens * token));
+  return body + head + (hasDoctor ? doctor : 0);
+}
+
+export function amountsOf(plan: Plan, checkpoint: PlannedCheckpoint, hasDoctor: boolean): Amounts {
+  const { model, sites, record } = checkpoint;
+  const { architecture, settings } = model;
+  const { vocabulary, width, wordWidth = width } = settings;
+  const stages = stagesOf(sites, model);
+  const prefix = architecture.blockPrefix(0);
+  const block = parametersOf(architecture, settings)
+    .filter(({ name }) => name.startsWith(prefix))
+    .reduce((sum, { shape }) => sum + shape.reduce((size, axis) => size * axis, 1), 0);
+  const hasHead = wantsLogits(sites);
+  const rows = plan.passes.reduce((sum, pass) => sum + wantedRows(plan, pass).rows.length, 0);
+  return {
+    kind: plan.kind,
+    blocks: stages.filter(({ kind }) => kind === 'block').length,
+    passes: plan.passes.map(({ segments, length }) => segments.length * length),
+    headRows: hasHead ? rows : 0,
+    headBlocks: hasHead ? (vocabulary * wordWidth) / block : 0,
+    headRuns: plan.kind === 'whole' ? plan.passes.length : headGroups(plan, model).length,
+    hasDoctor: hasDoctor && record.twin_seed === null,
+  };
+}
+
+/** Each stage reads what the one before wrote. */
+function movedByScratch(plan: Plan): number {
+  if (plan.kind === 'whole') return 0;
+  const depths = plan.checkpoints.map(({ sites, model }) => stagesOf(sites, model).length);
+  return scratchOf(plan) * Math.max(...depths);
+}
+
+/** Opens the first block and times it. */
+async function measureBlock(plan: Plan, { model, bind }: PlannedCheckpoint): Promise<Rates> {
+  const { architecture, settings } = model;
+  const mapped = plan.kind === 'streamed';
+  const graph = composeModel(architecture, settings, bind, {
+    sites: [],
+    length: plan.longest,
+    blocks: { from: 0, to: 1 },
+    isEmbedded: true,
+  });
+  const [largest] = plan.passes.toSorted(
+    (a, b) => b.segments.length * b.length - a.segments.length * a.length,
+  );
+  const rows = Math.min(largest.segments.length, Math.ceil(timedTokens / largest.length));
+  const threads = mapped ? threadsFor(model, plan.request.threads) : plan.request.threads;
+  const began = performance.now();
+  const session = await openSession(graph, { threads, mapped, ...elsewhere(plan.request) });
+  try {
+    const opened = (performance.now() - began) / 1000;
+    const run = (count: number, length: number): Promise<number> =>
+      timeOf(session, settings.width, count, length);
+    // What the first run takes longer is the reading of weights that are mapped.
+    const first = await run(1, 2);
+    const few = Math.min(first, await steady(() => run(1, 2)));
+    const many = await steady(() => run(rows, largest.length));
+    const token = Math.max(0, (many - few) / Math.max(1, rows * largest.length - 2));
+    const read = mapped ? first - few : 0;
+    return { open: opened + read, pass: Math.max(0, few - 2 * token), token };
+  } finally {
+    await session.close();
+  }
+}
+
+/** The quickest of as many runs as fit into a moment, at least two. */
+async function steady(run: () => Promise<number>): Promise<number> {
+  let least = await run();
+  for (let spent = least, runs = 1; runs < 2 || spent < leastSeconds; runs++) {
+    const one = await run();
+    least = Math.min(least, one);
+    spent += one;
+  }
+  return least;
+}
+
+/** Seconds of one pass of a block over a stream of some numbers. */
+async function timeOf(
+  session: Session,
+  width: number,
+  count: number,
+  length: number,
+): Promise<number> {
+  const tokens = count * length;
+  const shape = [count, length];
+  const whole = (of: (i: number) => number): BigInt64Array =>
+    BigInt64Array.from({ length: tokens }, (_, i) => BigInt(of(i)));
+  const feeds = {
+    stream: {
+      data: Float32Array.from({ length: tokens * width }, (_, i) => ((i * 7) % 11) / 11 - 0.5),
+      shape: [tokens, width],
+    },
+    input_ids: { data: whole(() => 0), shape },
+    position_ids: { data: whole((i) => i % length), shape },
+    lengths: { data: new BigInt64Array(count).fill(BigInt(length)), shape: [count] },
+    rows: { data: whole(() => 0).subarray(0, 1), shape: [1] },
+  };
+  const began = performance.now();
+  await session.run(feeds);
+  return (performance.now() - began) / 1000;
+}
