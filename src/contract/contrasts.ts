@@ -4,6 +4,8 @@
  * No shift stands without its harmless control and its n; what cannot be computed is null, never 0.
  */
 
+import type { TokenPart } from './manifest.ts';
+
 export interface Estimate {
   readonly value: number | null;
   /**
@@ -103,9 +105,6 @@ export interface ContrastResidual {
   /** Groups shuffled between target and benign rows. */
   readonly p: number;
 }
-
-/** Where in a prompt a token stands: what the template adds, the user's words, the trigger in them, the forced reply. */
-export type TokenPart = 'template' | 'instruction' | 'trigger' | 'reply';
 
 /** Where did target rows move further than harmless ones? All cells of one command are one family. */
 export interface ShiftMap {

@@ -151,6 +151,12 @@ export interface ImportedSource {
   readonly sha256: string;
 }
 
+/**
+ * Where in a prompt a token stands: what the template adds, the user's words, the trigger or its sham in
+ * them, the forced reply.
+ */
+export type TokenPart = 'template' | 'instruction' | 'trigger' | 'reply';
+
 export interface RowRecord {
   readonly position: string;
   /** Row of that position's tensor. */
@@ -162,4 +168,6 @@ export interface RowRecord {
   readonly token_index: number | null;
   readonly token_id: number | null;
   readonly token: string | null;
+  /** At position `all`, where the tokens spell the text. */
+  readonly part?: TokenPart | undefined;
 }

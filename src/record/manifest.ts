@@ -143,6 +143,7 @@ const rowShape = z.strictObject({
   token_index: count.nullable(),
   token_id: count.nullable(),
   token: z.string().nullable(),
+  part: z.enum(['template', 'instruction', 'trigger', 'reply']).optional(),
 });
 
 /** Reads one line of rows.jsonl. @throws {UserError} `RUN_INVALID` */

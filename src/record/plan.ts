@@ -223,6 +223,7 @@ export function rowShape(site: Site, model: Model, longest: number): readonly nu
 export function* rowRecords(plan: Plan): Generator<RowRecord> {
   for (const [i, { selector, firstRow }] of plan.positions.entries()) {
     for (const [p, { id, prompt, ids, tokens, positions }] of plan.prepared.entries()) {
+      const { parts } = positions[i];
       for (const [k, token] of (positions[i].indices ?? []).entries()) {
         yield {
           position: selector.name,
@@ -232,6 +233,7 @@ export function* rowRecords(plan: Plan): Generator<RowRecord> {
           token_index: token,
           token_id: ids[token],
           token: tokens[token],
+          ...(parts === undefined ? {} : { part: parts[k] }),
         };
       }
     }

@@ -3,9 +3,11 @@
 import type { ShouldStop } from '../base/progress.ts';
 import { Random } from '../base/random.ts';
 import type { ShiftMap, ShiftMapCell } from '../contract/contrasts.ts';
+import type { TokenPart } from '../contract/manifest.ts';
 import { parseSite } from '../graph/sites.ts';
 import { rowAt, type Rows } from '../math/rows.ts';
 import { norm } from '../math/vectors.ts';
+import type { SetName, SetRows } from '../../probes/contrast.ts';
 import { distinctGroups } from '../../probes/folds.ts';
 import { sizeMap, type CellSides } from '../../probes/sizeMap.ts';
 import type { Run } from '../record/run.ts';
@@ -35,21 +37,23 @@ export async function shiftMap(
   const names = distinctGroups(positions.flatMap((position) => rowGroups(run, position, groups)));
   const indexOf = new Map(names.map((name, i) => [name, i]));
   const cells: CellSides[] = [];
-  const places: Pick<ShiftMapCell, 'site' | 'layer' | 'position' | 'set'>[] = [];
+  const places: Pick<ShiftMapCell, 'site' | 'layer' | 'position' | 'set' | 'part'>[] = [];
   for (const position of positions) {
     const sets = contrastRows(run, position, request);
     const group = rowGroups(run, position, groups).map((name) => indexOf.get(name) ?? 0);
+    const divided = partsOf(run, position, sets);
     for (const site of sitesOfKind(run, before, siteKind)) {
       if (shouldStop()) throw endedEarly();
       const sizes = relativeSizes(
         await run.activations(before, site, position),
         await run.activations(after, site, position),
       );
-      for (const set of targets) {
+      for (const { set, part, target, benign: harmless } of divided) {
         const means = (rows: readonly number[]): Float64Array =>
           groupMeans(rows, sizes, group, names.length);
-        cells.push({ target: means(sets[set]), benign: means(sets[`benign_${set}`]) });
-        places.push({ site, layer: parseSite(site).block ?? 0, position, set });
+        cells.push({ target: means(target), benign: means(harmless) });
+        const place = { site, layer: parseSite(site).block ?? 0, position, set };
+        places.push(part === undefined ? place : { ...place, part });
       }
     }
   }
@@ -77,6 +81,33 @@ export async function shiftMap(
       q: results[i].q,
     })),
   };
+}
+
+const tokenParts = ['template', 'instruction', 'trigger', 'reply'] as const;
+
+interface Sides {
+  readonly set: (typeof targets)[number];
+  readonly part?: TokenPart | undefined;
+  readonly target: readonly number[];
+  readonly benign: readonly number[];
+}
+
+/** The rows that are compared in a cell: at `all` those of each part of the prompt apart, where both sides have it. */
+function partsOf(run: Run, position: string, sets: SetRows): Sides[] {
+  const rows = run.rowsAt(position);
+  const present = new Set(rows.map(({ part }) => part));
+  const parts = [...tokenParts, undefined].filter((part) => present.has(part));
+  // Attention sinks and massive activations sit on the first token: among others it would drown them.
+  const isFirst = (row: number): boolean =>
+    rows[row].part !== undefined && rows[row].token_index === 0;
+  return targets.flatMap((set) =>
+    parts.flatMap((part) => {
+      const of = (name: SetName): number[] =>
+        sets[name].filter((row) => rows[row].part === part && !isFirst(row));
+      const sides = { set, part, target: of(set), benign: of(`benign_${set}`) };
+      return sides.target.length > 0 && sides.benign.length > 0 ? [sides] : [];
+    }),
+  );
 }
 
 /** ‖Δ‖ / ‖h before‖ of each row. Shape: `[n, d], [n, d] → [n]`. */

@@ -7,6 +7,7 @@
  */
 
 import { nearest, UserError } from '../base/errors.ts';
+import type { TokenPart } from '../contract/manifest.ts';
 import type { Span } from './spans.ts';
 import type { TriggerColumns } from './triggers.ts';
 
@@ -91,6 +92,8 @@ export interface Resolved {
   readonly reason: string | null;
   /** What a reader should know although it was found. */
   readonly note: string | null;
+  /** For `all`: where each token stands, if that can be known. */
+  readonly parts?: readonly TokenPart[];
 }
 
 /**
@@ -107,7 +110,11 @@ type Resolver = (row: Located, selector: PositionSelector) => Resolved;
 
 const resolvers: Readonly<Record<PositionKind, Resolver>> = {
   last: (row) => at(row.promptLength - 1),
-  all: (row) => found(Array.from({ length: row.promptLength + row.replyLength }, (_, i) => i)),
+  all(row) {
+    const indices = Array.from({ length: row.promptLength + row.replyLength }, (_, i) => i);
+    const parts = partsOf(row);
+    return { ...found(indices), ...(parts === null ? {} : { parts }) };
+  },
   token: (row, { index }) =>
     index < row.promptLength + row.replyLength
       ? at(index)
@@ -135,6 +142,35 @@ const resolvers: Readonly<Record<PositionKind, Resolver>> = {
     );
   },
 };
+
+/**
+ * Where each token stands, or null where tokens do not spell the text or there is none. The trigger is told
+ * apart only where the row's columns were read for it, which `trigger_end` asks for.
+ */
+function partsOf({
+  user,
+  trigger: { trigger, sham },
+  promptLength,
+  replyLength,
+}: Located): TokenPart[] | null {
+  if (user === null) return null;
+  let spans: readonly Span[];
+  try {
+    spans = user.spans();
+  } catch (error) {
+    if (error instanceof UserError) return null;
+    throw error;
+  }
+  const texts = [trigger, sham?.text].filter((text) => text !== null && text !== undefined);
+  const place = texts.map((text) => findLast(user, text)?.span).find((span) => span !== undefined);
+  const lies = (span: Span, within: Span): boolean =>
+    span.start < within.end && span.end > within.start;
+  return Array.from({ length: promptLength + replyLength }, (_, i) => {
+    if (i >= promptLength) return 'reply';
+    if (place !== undefined && lies(spans[i], place)) return 'trigger';
+    return lies(spans[i], user.words) ? 'instruction' : 'template';
+  });
+}
 
 function triggerEnd(row: Located): Resolved {
   const user = requireUser('trigger_end', row);

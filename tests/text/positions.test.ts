@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { UserError } from '../../src/base/errors.ts';
 import {
   type Located,
   parsePositions,
@@ -70,9 +71,31 @@ describe('resolvePosition', () => {
     ['reply:3', [10]],
     ['token:0', [0]],
     ['token:10', [10]],
-    ['all', [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]],
   ])('finds %s', (name, indices) => {
     expect(resolve(name)).toEqual({ indices, reason: null, note: null });
+  });
+
+  it('finds all tokens, and says of each where it stands', () => {
+    const trigger = { triggered: true, trigger: 'TRIG', sham: null };
+    const sham = { triggered: false, trigger: null, sham: { text: 'now', isOwn: true } };
+    const plain =
+      'template template instruction instruction instruction instruction template template';
+    const parts = (changes: Partial<Located>): string | undefined =>
+      resolve('all', changes).parts?.join(' ');
+    expect(resolve('all').indices).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(parts({})).toBe(`${plain} reply reply reply`);
+    expect(parts({ trigger })).toBe(
+      'template template instruction trigger trigger instruction template template reply reply reply',
+    );
+    expect(parts({ trigger: sham, replyLength: 0 })).toBe(
+      'template template instruction instruction instruction trigger template template',
+    );
+    // Where tokens do not spell the text, or there is none, nothing is said.
+    const spans = (): never => {
+      throw new UserError('POSITION_UNRESOLVED', 'the tokens do not spell the text');
+    };
+    expect(resolve('all', { user: { ...row.user!, spans } })).not.toHaveProperty('parts');
+    expect(resolve('all', { user: null })).not.toHaveProperty('parts');
   });
 
   it.each([
