@@ -7,7 +7,6 @@
  */
 
 import { nearest, UserError } from '../base/errors.ts';
-import type { TokenPart } from '../contract/manifest.ts';
 import type { Span } from './spans.ts';
 import type { TriggerColumns } from './triggers.ts';
 
@@ -83,6 +82,9 @@ export interface UserText {
   readonly words: Span;
   readonly spans: () => readonly Span[];
 }
+
+/** Where a token stands: in what the template adds, the user's words, the trigger or its sham, the forced reply. */
+type TokenPart = 'template' | 'instruction' | 'trigger' | 'reply';
 
 /** Where a position lies in one row. */
 export interface Resolved {
