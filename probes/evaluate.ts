@@ -20,13 +20,15 @@ import {
   groupedFolds,
   splitsOf,
 } from './folds.ts';
+import type { Split } from './folds.ts';
 import { clusteredInterval } from './interval.ts';
 import { auroc } from './metrics.ts';
 import { checkLabels, checkPenalty, hasPenalty } from './probe.ts';
 import type { LinearProbe } from './probe.ts';
 import { shuffledLabels } from './shuffles.ts';
 
-export interface EvaluationOptions extends EstimatorOptions {
+/** How rows are divided and labels shuffled. */
+export interface SplitOptions {
   /**
    * How many folds to make of the groups (5 if left out), or the fold of each row `[n]` where they were
    * made of a larger set, so that probes of different subsets of one run are tested on the same groups.
@@ -40,6 +42,8 @@ export interface EvaluationOptions extends EstimatorOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+export interface EvaluationOptions extends EstimatorOptions, SplitOptions {}
+
 /** AUROCs, means over folds, of the shuffled labels. */
 export interface NullSummary {
   /** 2.5th, 50th and 97.5th percentile. */
@@ -51,7 +55,7 @@ export interface NullSummary {
   readonly p: number;
 }
 
-export interface Evaluation {
+export interface Evaluation<Probe = LinearProbe> {
   readonly n: number;
   readonly nPositive: number;
   readonly nGroups: number;
@@ -62,9 +66,11 @@ export interface Evaluation {
   readonly low: number;
   readonly high: number;
   readonly null: NullSummary;
+  /** AUROC under each shuffle, `[shuffles]`; the same shuffles for the same labels, groups, folds and seed. */
+  readonly nulls: Float64Array;
   readonly shuffled: 'within groups' | 'between groups';
   /** Fitted on all rows. */
-  readonly probe: LinearProbe;
+  readonly probe: Probe;
   /** Score of each row by the probe that has not seen its group, `[n]`; folds differ in offset and scale. */
   readonly scores: Float64Array;
   /** Fold of each row, `[n]`. */
@@ -96,8 +102,34 @@ export function* evaluateSteps(
   groups: readonly string[],
   options: EvaluationOptions,
 ): Steps<Evaluation> {
+  checkLabels(labels, rows);
+  if (hasPenalty(options.estimator)) checkPenalty(options.c ?? 1);
+  checkFinite(rows);
+  const fitAll: FitAll<LinearProbe> = (splits, labellings, onNull) =>
+    allFits({ rows, labels, splits, labellings, options: { ...options, groups }, onNull });
+  return yield* evaluateFits(fitAll, labels, groups, options);
+}
+
+/** Fits a kind of probe in every split, on the labels and on each shuffle, and on all that there is. */
+export type FitAll<Probe> = (
+  splits: readonly Split[],
+  labellings: readonly Uint8Array[],
+  onNull: () => void,
+) => Steps<{ readonly fits: CrossFit; readonly probe: Probe }>;
+
+/**
+ * Evaluates any probe, as `evaluateProbe` does.
+ *
+ * @param labels 0 or 1, both present, `[n]`.
+ */
+export function* evaluateFits<Probe>(
+  fitAll: FitAll<Probe>,
+  labels: ArrayLike<number>,
+  groups: readonly string[],
+  options: SplitOptions,
+): Steps<Evaluation<Probe>> {
   const { shuffles = 200, seed = 0 } = options;
-  checkInput(rows, labels, groups, options, shuffles);
+  checkSplit(labels, groups, shuffles);
   const folds = foldsOf(groups, options.folds ?? 5);
   assertNoLeak(folds, groups);
   const splits = splitsOf(folds, new Set(folds).size);
@@ -107,14 +139,7 @@ export function* evaluateSteps(
   const drawn = shuffledLabels(labels, groups, splits, shuffles, random.fork('shuffles'));
   let done = 0;
   const onNull = (): void => options.onProgress?.(++done, shuffles * splits.length);
-  const { fits, probe } = yield* allFits({
-    rows,
-    labels,
-    splits,
-    labellings: drawn.labellings,
-    options: { ...options, groups },
-    onNull,
-  });
+  const { fits, probe } = yield* fitAll(splits, drawn.labellings, onNull);
   const held = splits.map(({ test }, f) => ({
     scores: fits.scores[f],
     labels: pick(labels, test),
@@ -124,16 +149,17 @@ export function* evaluateSteps(
   const observed = average(aurocByFold);
   const spread = clusteredInterval(observed, held);
 
-  const scores = new Float64Array(rows.n);
+  const scores = new Float64Array(labels.length);
   splits.forEach(({ test }, f) => test.forEach((row, i) => (scores[row] = held[f].scores[i])));
   return {
-    n: rows.n,
+    n: labels.length,
     nPositive: Array.from(labels).filter((label) => label === 1).length,
     nGroups: distinctGroups(groups).length,
     auroc: observed,
     aurocByFold,
     ...spread,
     null: summarise(fits.nulls, observed),
+    nulls: fits.nulls,
     shuffled: drawn.shuffled,
     probe,
     scores,
@@ -172,25 +198,14 @@ function foldsOf(groups: readonly string[], folds: number | Int32Array): Int32Ar
   return folds;
 }
 
-function checkInput(
-  rows: Rows,
+function checkSplit(
   labels: ArrayLike<number>,
   groups: readonly string[],
-  options: EvaluationOptions,
   shuffles: number,
 ): void {
-  checkLabels(labels, rows);
-  if (hasPenalty(options.estimator)) checkPenalty(options.c ?? 1);
-  if (groups.length !== rows.n) {
-    throw new UserError('SHAPE_MISMATCH', `${groups.length} group values for ${rows.n} rows`, {
+  if (groups.length !== labels.length) {
+    throw new UserError('SHAPE_MISMATCH', `${groups.length} group values for ${labels.length} rows`, {
       fix: 'Give one group value for each row.',
-    });
-  }
-  const bad = rows.data.findIndex((value) => !Number.isFinite(value));
-  if (bad !== -1) {
-    throw new UserError('NOT_FINITE', `activation ${rows.data[bad]} cannot be probed`, {
-      where: `row ${Math.floor(bad / rows.d)}, dimension ${bad % rows.d}`,
-      fix: 'Check the checkpoint and the extraction of this row.',
     });
   }
   if (!Number.isInteger(shuffles) || shuffles < 1) {
@@ -198,6 +213,16 @@ function checkInput(
       fix: 'Ask for at least 1 of shuffles.',
     });
   }
+}
+
+/** @throws {UserError} `NOT_FINITE`, naming the first number that is not. */
+export function checkFinite(rows: Rows): void {
+  const bad = rows.data.findIndex((value) => !Number.isFinite(value));
+  if (bad === -1) return;
+  throw new UserError('NOT_FINITE', `activation ${rows.data[bad]} cannot be probed`, {
+    where: `row ${Math.floor(bad / rows.d)}, dimension ${bad % rows.d}`,
+    fix: 'Check the checkpoint and the extraction of this row.',
+  });
 }
 
 function summarise(nulls: Float64Array, observed: number): NullSummary {

@@ -23,6 +23,7 @@ export const estimatorWords: Readonly<Record<ProbeCurve['estimator'], string>> =
   nearest_centroid: 'nearest centroid',
   contrast_pair: 'contrast pairs',
   lat: 'LAT reader',
+  attention_pool: 'attention over all tokens',
 };
 
 /** What its baselines say of each curve; one sentence for all checkpoints of which the same is true. */

@@ -40,6 +40,11 @@ export function answer(io: Io, document: object, human: () => readonly string[])
   else for (const line of human()) io.stdout.write(`${plainLine(line)}\n`);
 }
 
+/** Columns that a line of the result may take: the terminal's, or any number where there is none. */
+export function widthOf({ isTty, width }: Io): number {
+  return isTty ? width : Number.POSITIVE_INFINITY;
+}
+
 /** One JSON document, indented, whose text can do nothing to a terminal. */
 export function jsonText(document: object): string {
   const text = JSON.stringify(document, null, 2);

@@ -25,10 +25,54 @@ export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]
   );
 }
 
+/**
+ * The same in blocks no wider than `width`: columns that do not fit go below, beside the first `keys`
+ * columns again. A single column may still be wider.
+ */
+export function fittedTable<Row>(
+  rows: readonly Row[],
+  columns: readonly Column<Row>[],
+  { width, keys = 1 }: { readonly width: number; readonly keys?: number },
+): string[] {
+  const breadth = (column: Column<Row>): number =>
+    Math.max(widthOf(column.title), ...rows.map((row) => widthOf(plainLine(column.cell(row)))));
+  const named = columns.slice(0, keys);
+  const start = named.reduce((sum, column) => sum + breadth(column) + 2, 0);
+  const blocks: Column<Row>[][] = [];
+  let used = Number.POSITIVE_INFINITY;
+  for (const column of columns.slice(keys)) {
+    if (used + breadth(column) > width || blocks.length === 0) {
+      blocks.push([...named]);
+      used = start;
+    }
+    blocks[blocks.length - 1].push(column);
+    used += breadth(column) + 2;
+  }
+  return blocks.flatMap((block, b) => [...(b === 0 ? [] : ['']), ...table(rows, block)]);
+}
+
 /** `text` filled up with spaces to `width` columns. */
 function padded(text: string, width: number, align: 'left' | 'right'): string {
   const space = ' '.repeat(Math.max(0, width - widthOf(text)));
   return align === 'left' ? text + space : space + text;
+}
+
+const shades = [' ', '░', '▒', '▓', '█'];
+
+/** One character that is the darker the higher the value; five steps from `low` to `high`. */
+export function shade(value: number, { low, high }: Range): string {
+  if (!Number.isFinite(value)) return '·';
+  const part = high > low ? (value - low) / (high - low) : 0;
+  return shades[Math.min(shades.length - 1, Math.max(0, Math.floor(part * shades.length)))];
+}
+
+/** What the shades stand for, as `░ from 0.60`. */
+export function shadeLegend({ low, high }: Range): string {
+  const steps = shades.map((mark, i) => {
+    const from = (low + (i * (high - low)) / shades.length).toFixed(2);
+    return i === 0 ? `blank below ${(low + (high - low) / shades.length).toFixed(2)}` : `${mark} from ${from}`;
+  });
+  return steps.join(', ');
 }
 
 const levels = '▁▂▃▄▅▆▇█';

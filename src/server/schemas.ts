@@ -13,13 +13,22 @@ import type { Manifest, RowRecord } from '../contract/manifest.ts';
 import { reportSchema } from '../contract/report.ts';
 import type { Report } from '../contract/report.ts';
 import { contrastSchema, geometrySchema, mapSchema } from './contrastSchemas.ts';
+import {
+  attentionSchema,
+  baselineNames,
+  estimatorNames,
+  heldOutSchema,
+  marginSchema,
+  onlineCodeSchema,
+  scanSchema,
+  transferSchema,
+} from './readingSchemas.ts';
 
 const name = z.string().max(200);
 const id = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/);
 const count = z.int().nonnegative();
 const finite = z.number();
 
-const baselineName = z.enum(['prompt_length', 'bag_of_words', 'embedding']);
 const area = { auroc: finite, auroc_by_fold: z.array(finite), low: finite, high: finite };
 
 const point = z.object({
@@ -32,19 +41,20 @@ const point = z.object({
   auroc_by_fold: z.array(finite),
   low: finite,
   high: finite,
-  null: z.object({ low: finite, median: finite, high: finite, max: finite, p: finite }),
+  null: z.object({
+    low: finite,
+    median: finite,
+    high: finite,
+    max: finite,
+    p: finite,
+    z: finite.optional(),
+    p_adjusted: finite.optional(),
+  }),
   random_directions: z.object({ count, best: finite, median: finite }).optional(),
-  over: z
-    .array(
-      z.object({
-        baseline: baselineName,
-        difference: finite,
-        low: finite,
-        high: finite,
-        p: finite,
-      }),
-    )
-    .optional(),
+  over: z.array(marginSchema).optional(),
+  held_out: heldOutSchema.optional(),
+  online_code: onlineCodeSchema.optional(),
+  attention: attentionSchema.optional(),
   control_task: z.object({ task: finite, control: finite, selectivity: finite }).optional(),
   probe: z.string(),
 });
@@ -68,19 +78,12 @@ const curve = z.object({
   site_kind: name,
   label: name,
   where: name,
-  estimator: z.enum([
-    'mean_difference',
-    'logistic',
-    'lda',
-    'ridge',
-    'nearest_centroid',
-    'contrast_pair',
-    'lat',
-  ]),
+  estimator: z.enum(estimatorNames),
   settings,
   points: z.array(point),
-  baselines: z.array(z.object({ name: baselineName, ...area })).optional(),
+  baselines: z.array(z.object({ name: z.enum(baselineNames), ...area })).optional(),
   nested: z.object({ ...area, chosen: z.array(z.string()) }).optional(),
+  null_maxima: z.array(finite).optional(),
   remarks: z.array(z.string()).optional(),
 });
 
@@ -153,6 +156,8 @@ const report: z.ZodType<Report> = z.object({
   contrasts: z.array(contrastSchema).optional(),
   maps: z.array(mapSchema).optional(),
   geometries: z.array(geometrySchema).optional(),
+  transfers: z.array(transferSchema).optional(),
+  scans: z.array(scanSchema).optional(),
 });
 
 /** What the server itself reads of a manifest. */

@@ -1,12 +1,12 @@
 /**
  * What would have read the label as well, without the model? The baselines that stand beside a curve.
  *
- * All are scored on the same rows and folds as the probe, so that a difference is paired. A curve that does
- * not beat them is said so in words; the words come from the numbers and from nothing else.
+ * All are scored on the same rows and folds as the probe, so that a difference is paired. What may be said of
+ * the differences is decided in claims.ts.
  */
 
 import { Random } from '../base/random.ts';
-import type { Baseline, Margin, ProbeCurve, ProbePoint } from '../contract/report.ts';
+import type { Baseline, Margin, ProbePoint } from '../contract/report.ts';
 import type { Rows } from '../math/rows.ts';
 import { bagOfWordsScores, wordCounts, wordsOf } from '../../probes/bagOfWords.ts';
 import { crossFit, pick } from '../../probes/crossFit.ts';
@@ -20,9 +20,6 @@ import type { Prompt } from '../text/prompts.ts';
 
 /** How many random directions are tried. */
 const directions = 1000;
-
-/** Above this everywhere a curve decides nothing: there is no room in which sites could differ. */
-export const saturated = 0.999;
 
 /** The rows of a curve, as all its fits see them. */
 export interface JudgedRows {
@@ -63,15 +60,6 @@ export function promptBaselines(
 
 const readLength = { estimator: 'logistic', standardise: true } as const;
 
-/** The same probe on the rows of the embedding layer. */
-export function embeddingBaseline(
-  judged: JudgedRows,
-  rows: Rows,
-  options: EstimatorOptions,
-): ScoredBaseline {
-  return scored('embedding', judged, linearScores(rows, judged, splitsFor(judged), options));
-}
-
 /** Random directions at one site. */
 export function directionsAt(
   rows: Rows,
@@ -88,51 +76,23 @@ export function marginsOver(
   scores: Float64Array,
   baselines: readonly ScoredBaseline[],
 ): Margin[] {
-  const splits = splitsFor(judged);
-  return baselines.map(({ baseline, scores: others }) => ({
-    baseline: baseline.name,
-    ...clusteredDifference(
-      splits.map((split) => ({
-        ...side(judged, split, scores),
-        others: Float64Array.from(split.test, (row) => others[row]),
-      })),
-    ),
-  }));
+  return baselines.map(({ baseline: { name }, scores: others }) =>
+    marginOver(judged, scores, { name, scores: others }),
+  );
 }
 
-const titles: Readonly<Record<Baseline['name'], string>> = {
-  prompt_length: 'the length of the prompt',
-  bag_of_words: 'a bag of the prompt’s words',
-  embedding: 'the embedding layer',
-};
-
-/** What a reader must be told about a curve, one sentence each. */
-export function remarksOn({
-  points,
-  baselines = [],
-}: Pick<ProbeCurve, 'points' | 'baselines'>): string[] {
-  const remarks = baselines.flatMap(({ name, auroc: area }) => {
-    const margins = points.flatMap(({ over = [] }) => over.filter((m) => m.baseline === name));
-    const beaten = margins.filter(({ low }) => low > 0).length;
-    if (margins.length === 0 || beaten === margins.length) return [];
-    const where = beaten === 0 ? 'at no site' : `at only ${beaten} of ${margins.length} sites`;
-    return [`it beats ${titles[name]} (AUROC ${area.toFixed(3)}) ${where}`];
-  });
-  const lucky = points.filter(
-    ({ auroc: area, random_directions: drawn }) => drawn !== undefined && area <= drawn.best,
-  );
-  if (lucky.length > 0) {
-    const best = Math.max(...lucky.map(({ random_directions: drawn }) => drawn?.best ?? 0));
-    remarks.push(
-      `at ${lucky.length} of ${points.length} sites the best of ${directions} random directions reads as much (up to ${best.toFixed(3)})`,
-    );
-  }
-  if (points.every(({ auroc: area }) => area >= saturated)) {
-    remarks.push(
-      `it is read at ${saturated} or more everywhere: that is saturation and decides nothing`,
-    );
-  }
-  return remarks;
+/** By how much the probe's scores beat another reading of the same rows. */
+export function marginOver(
+  judged: JudgedRows,
+  scores: Float64Array,
+  rival: { readonly name: Margin['baseline']; readonly scores: Float64Array },
+): Margin {
+  const held = splitsFor(judged).map((split) => ({
+    ...side(judged, split, scores),
+    others: Float64Array.from(split.test, (row) => rival.scores[row]),
+  }));
+  const areas = held.map(({ others, labels }) => auroc(others, labels));
+  return { baseline: rival.name, auroc: meanOf(areas), ...clusteredDifference(held) };
 }
 
 function wordsOfPrompt({ body }: Prompt): readonly string[] {
@@ -159,12 +119,17 @@ function linearScores(
   return scores;
 }
 
-function scored(name: Baseline['name'], judged: JudgedRows, scores: Float64Array): ScoredBaseline {
+/** A baseline of scores by fits that have not seen the fold. */
+export function scored(name: Baseline['name'], judged: JudgedRows, scores: Float64Array): ScoredBaseline {
   const held = splitsFor(judged).map((split) => side(judged, split, scores));
   const areas = held.map((fold) => auroc(fold.scores, fold.labels));
-  const mean = areas.reduce((sum, value) => sum + value, 0) / areas.length;
+  const mean = meanOf(areas);
   const baseline = { name, auroc: mean, auroc_by_fold: areas, ...clusteredInterval(mean, held) };
   return { baseline, scores };
+}
+
+function meanOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function side(

@@ -5,6 +5,7 @@
  */
 
 import { UserError } from '../base/errors.ts';
+import { invariant } from '../base/invariant.ts';
 import { parseSite } from '../graph/sites.ts';
 import { groupedFolds } from '../../probes/folds.ts';
 import type { Run } from '../record/run.ts';
@@ -29,6 +30,8 @@ export interface ChosenRows extends JudgedRows {
   readonly prompts: readonly Prompt[];
   /** Tokens up to and including the row's own; 0 where that is not known. */
   readonly tokens: readonly number[];
+  /** Where all tokens of a prompt are read as one: how many of `index` are each prompt's. Null for single rows. */
+  readonly sizes: readonly number[] | null;
 }
 
 /** The rows of a position that a request is about. @throws {UserError} `LABELS_INVALID` where none is. */
@@ -53,6 +56,27 @@ export function chosenRows(run: Run, request: RowsRequest): ChosenRows {
     folds: Int32Array.from(groups, (group) => foldOf.get(group) ?? 0),
     prompts: taken.map(({ prompt }) => run.prompts[prompt]),
     tokens: taken.map(({ token_index: index }) => (index === null ? 0 : index + 1)),
+    sizes: null,
+  };
+}
+
+/** The same with all rows of a prompt as one: labels, groups and folds are those of prompts. */
+export function chosenPrompts(run: Run, request: RowsRequest): ChosenRows {
+  const rows = chosenRows(run, request);
+  const firsts: number[] = [];
+  rows.prompts.forEach((prompt, i) => {
+    if (i === 0 || prompt !== rows.prompts[i - 1]) firsts.push(i);
+  });
+  invariant(new Set(rows.prompts).size === firsts.length, 'tokens of a prompt lie apart');
+  const ends = [...firsts.slice(1), rows.index.length];
+  return {
+    index: rows.index,
+    labels: Uint8Array.from(firsts, (i) => rows.labels[i]),
+    groups: firsts.map((i) => rows.groups[i]),
+    folds: Int32Array.from(firsts, (i) => rows.folds[i]),
+    prompts: firsts.map((i) => rows.prompts[i]),
+    tokens: ends.map((end) => rows.tokens[end - 1]),
+    sizes: firsts.map((first, p) => ends[p] - first),
   };
 }
 

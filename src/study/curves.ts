@@ -8,33 +8,24 @@
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import type { ShouldStop } from '../base/progress.ts';
-import { Random } from '../base/random.ts';
-import type { NestedPoint, ProbeCurve, ProbePoint } from '../contract/report.ts';
-import { sha256OfBytes, writeFileAtomic } from '../files/atomic.ts';
-import { parseSite } from '../graph/sites.ts';
+import type { EstimatorName, NestedPoint, ProbeCurve } from '../contract/report.ts';
+import { writeFileAtomic } from '../files/atomic.ts';
 import { through, type Multiply } from '../math/multiply.ts';
-import { takeRows, type Rows } from '../math/rows.ts';
-import { controlTask } from '../../probes/controlTask.ts';
-import { evaluateSteps, type Evaluation, type EvaluationOptions } from '../../probes/evaluate.ts';
+import { takeRows } from '../math/rows.ts';
 import { NestedChoice, type Offer } from '../../probes/nested.ts';
-import { type Estimator } from '../base/choices.ts';
 import { hasPenalty } from '../../probes/probe.ts';
 import type { Run } from '../record/run.ts';
-import {
-  directionsAt,
-  embeddingBaseline,
-  marginsOver,
-  promptBaselines,
-  remarksOn,
-  type ScoredBaseline,
-} from './baselines.ts';
-import { chosenRows, sitesOfKind, type ChosenRows, type RowsRequest } from './chosen.ts';
+import { promptBaselines, scored, type ScoredBaseline } from './baselines.ts';
+import { chosenPrompts, chosenRows, sitesOfKind, type ChosenRows, type RowsRequest } from './chosen.ts';
+import { claimsOf } from './claims.ts';
+import { entryId } from './ids.ts';
+import { asFamily, judgeSite, materialOf, type JudgedSite, type Material } from './points.ts';
 import { encodeProbe } from './probeFile.ts';
 
 export interface CurveRequest extends RowsRequest {
   readonly checkpoint: string;
   readonly siteKind: string;
-  readonly estimator: Estimator;
+  readonly estimator: EstimatorName;
   readonly c: number;
   readonly standardise: boolean;
   readonly intercept: boolean;
@@ -50,6 +41,8 @@ export interface CurveOptions {
   readonly baselines?: boolean;
   /** The control task beside each point; false if left out. */
   readonly control?: boolean;
+  /** The online code of the labels at each point; false if left out. */
+  readonly onlineCode?: boolean;
   /** Choose the site, and C where there is one, inside each fold's training rows; false if left out. */
   readonly nested?: boolean;
   /** Filled by the first curve on some rows, and read by the others. */
@@ -69,7 +62,7 @@ export async function probeCurve(
 ): Promise<ProbeCurve> {
   const { known = [], shouldStop = () => false } = options;
   const sites = sitesOfKind(run, request.checkpoint, request.siteKind);
-  const chosen = chosenRows(run, request);
+  const chosen = rowsFor(run, request);
   const id = curveId(request);
   const before = known.find((curve) => curve.id === id);
   if (before !== undefined && isAnswer(before, sites.length, options)) return before;
@@ -77,65 +70,116 @@ export async function probeCurve(
     options.baselines === false
       ? []
       : await baselinesOf(run, request, chosen, options.promptBaselines ?? new Map());
-  const points: ProbePoint[] = [];
+  const judged: JudgedSite[] = [];
   const nested =
     options.nested === true
       ? new NestedChoice(chosen.labels, chosen.groups, chosen.folds)
       : undefined;
-  let shuffled: Evaluation['shuffled'] = 'within groups';
   for (const site of sites) {
     if (shouldStop()) throw endedEarly();
-    const all = await run.activations(request.checkpoint, site, request.position);
-    const rows = takeRows(all, chosen.index);
-    const { labels, groups, folds } = chosen;
-    const steps = evaluateSteps(rows, labels, groups, { ...fitOf(request), folds });
-    const evaluation = await through(steps, options.multiply);
-    shuffled = evaluation.shuffled;
-    const probe = `probes/${id}/${site}.safetensors`;
-    await writeFileAtomic(join(run.folder, probe), encodeProbe(evaluation.probe));
-    points.push({
-      ...pointOf(site, evaluation, probe),
-      ...besideOf(rows, chosen, evaluation, baselines, request, options),
-    });
+    const material = await materialAt(run, request.checkpoint, site, request, chosen);
+    const twin =
+      options.baselines === false ? undefined : await twinAt(run, site, request, chosen);
+    const steps = judgeSite(site, material, chosen, { baselines, twin }, request, options);
+    const found = await through(steps, options.multiply);
+    await writeFileAtomic(join(run.folder, probePath(id, site)), encodeProbe(found.probe));
+    judged.push(found);
     if (nested !== undefined) {
-      await through(nested.offer(rows, strengthsAt(site, request)), options.multiply);
+      await through(nested.offer(material.rows, strengthsAt(site, request)), options.multiply);
     }
   }
-  const beside = {
+  const { nulls, maxima } = asFamily(judged);
+  const points = judged.map(({ point }, i) => ({
+    ...point,
+    null: nulls[i],
+    probe: probePath(id, point.site),
+  }));
+  const { checkpoint, position, siteKind, label, where, estimator } = request;
+  const curve = {
+    id,
+    checkpoint,
+    position,
+    site_kind: siteKind,
+    label,
+    where,
+    estimator,
+    settings: settingsOf(request, judged[0].shuffled),
+    points,
     ...(options.baselines === false ? {} : { baselines: baselines.map((each) => each.baseline) }),
     ...(nested === undefined ? {} : { nested: nestedOf(nested) }),
+    null_maxima: maxima,
   };
-  const { estimator, standardise, intercept } = request;
+  return options.baselines === false ? curve : { ...curve, remarks: claimsOf([curve])[0].remarks };
+}
+
+function settingsOf(
+  request: CurveRequest,
+  shuffled: ProbeCurve['settings']['shuffled'],
+): ProbeCurve['settings'] {
+  const { estimator, standardise, intercept, groups, folds, shuffles, seed } = request;
+  const isPenalised = estimator === 'attention_pool' || hasPenalty(estimator);
   return {
-    id,
-    checkpoint: request.checkpoint,
-    position: request.position,
-    site_kind: request.siteKind,
-    label: request.label,
-    where: request.where,
-    estimator,
-    settings: {
-      c: hasPenalty(estimator) ? request.c : null,
-      standardise,
-      intercept: hasPenalty(estimator) && intercept,
-      groups: request.groups,
-      folds: request.folds,
-      shuffles: request.shuffles,
-      shuffled,
-      interval: 'clustered DeLong',
-      seed: request.seed,
-    },
-    points,
-    ...beside,
-    ...(options.baselines === false ? {} : { remarks: remarksOn({ points, ...beside }) }),
+    c: isPenalised ? request.c : null,
+    standardise,
+    intercept: isPenalised && intercept,
+    groups,
+    folds,
+    shuffles,
+    shuffled,
+    interval: 'clustered DeLong',
+    seed,
   };
+}
+
+/** @throws {UserError} `USAGE` where attention is asked for at one token of each prompt. */
+function rowsFor(run: Run, request: CurveRequest): ChosenRows {
+  if (request.estimator !== 'attention_pool') return chosenRows(run, request);
+  if (request.position === 'all') return chosenPrompts(run, request);
+  throw new UserError('USAGE', `at "${request.position}" there is one token to look at`, {
+    where: 'attention_pool',
+    fix: 'Extract with --positions all, and probe at --positions all.',
+  });
+}
+
+async function materialAt(
+  run: Run,
+  checkpoint: string,
+  site: string,
+  request: CurveRequest,
+  chosen: ChosenRows,
+): Promise<Material> {
+  const all = await run.activations(checkpoint, site, request.position);
+  return materialOf(takeRows(all, chosen.index), chosen.sizes, request);
+}
+
+/** The same site of the untrained twin; none where the run has no twin of that width, or this is it. */
+async function twinAt(
+  run: Run,
+  site: string,
+  request: CurveRequest,
+  chosen: ChosenRows,
+): Promise<Material | undefined> {
+  const { checkpoints } = run.manifest;
+  const own = checkpoints.find(({ name }) => name === request.checkpoint);
+  const twin = checkpoints.find(
+    ({ twin_seed: seed, d_model: d, files }) =>
+      seed !== null && d === own?.d_model && Object.hasOwn(files, site),
+  );
+  if (twin === undefined || own?.twin_seed !== null) return undefined;
+  return await materialAt(run, twin.name, site, request, chosen);
+}
+
+function probePath(id: string, site: string): string {
+  return `probes/${id}/${site}.safetensors`;
 }
 
 /** Whether a curve of an earlier command holds all that is asked for now. */
 function isAnswer(curve: ProbeCurve, sites: number, options: CurveOptions): boolean {
   return (
     curve.points.length === sites &&
+    curve.null_maxima !== undefined &&
     (options.baselines === false || curve.baselines !== undefined) &&
+    (options.onlineCode !== true || curve.points.every((point) => point.online_code !== undefined)) &&
     (options.nested !== true || curve.nested !== undefined) &&
     (options.control !== true || curve.points.every((point) => point.control_task !== undefined))
   );
@@ -159,41 +203,18 @@ async function baselinesOf(
   cache.set(key, found);
   const files = run.manifest.checkpoints.find(({ name }) => name === checkpoint)?.files ?? {};
   if (!Object.hasOwn(files, 'resid_pre.0')) return found;
-  const rows = takeRows(await run.activations(checkpoint, 'resid_pre.0', position), chosen.index);
-  return [...found, embeddingBaseline(chosen, rows, fitOf(request))];
-}
-
-function besideOf(
-  rows: Rows,
-  chosen: ChosenRows,
-  { scores }: Evaluation,
-  baselines: readonly ScoredBaseline[],
-  request: CurveRequest,
-  options: CurveOptions,
-): Pick<ProbePoint, 'random_directions' | 'over' | 'control_task'> {
-  const { labels, groups } = chosen;
-  const random = new Random(request.seed).fork('control task');
-  return {
-    ...(options.baselines === false
-      ? {}
-      : {
-          random_directions: directionsAt(rows, chosen, request.seed),
-          over: marginsOver(chosen, scores, baselines),
-        }),
-    ...(options.control === true
-      ? {
-          control_task: controlTask(rows, labels, groups, fitOf(request), request.folds, random),
-        }
-      : {}),
-  };
+  const embedding = await materialAt(run, checkpoint, 'resid_pre.0', request, chosen);
+  return [...found, scored('embedding', chosen, embedding.scores(chosen))];
 }
 
 /** Strengths among which a nested choice is made, beside the one asked for. */
 const strengths = [0.01, 0.1, 1, 10] as const;
 
 function strengthsAt(site: string, request: CurveRequest): Offer[] {
-  const options = fitOf(request);
-  if (!hasPenalty(request.estimator)) return [{ name: site, options }];
+  const { estimator, c: asked, standardise, intercept, seed } = request;
+  if (estimator === 'attention_pool') return [];
+  const options = { estimator, c: asked, standardise, intercept, seed };
+  if (!hasPenalty(estimator)) return [{ name: site, options }];
   return [...new Set([...strengths, request.c])]
     .sort((a, b) => a - b)
     .map((c) => ({ name: `${site}, C = ${c}`, options: { ...options, c } }));
@@ -204,38 +225,9 @@ function nestedOf(choice: NestedChoice): NestedPoint {
   return { auroc, auroc_by_fold: aurocByFold, low, high, chosen: names };
 }
 
-/** The part of a request that an evaluation knows. */
-function fitOf(request: CurveRequest): EvaluationOptions {
-  const { estimator, c, standardise, intercept, shuffles, seed } = request;
-  return { estimator, c, standardise, intercept, shuffles, seed };
-}
-
-/** Readable, and unique by everything that decides the curve's numbers. */
 function curveId(request: CurveRequest): string {
   const { checkpoint, position, siteKind, label, estimator } = request;
-  const words = [checkpoint, position, siteKind, label, estimator].join('.');
-  const hash = sha256OfBytes(JSON.stringify(request)).slice(0, 8);
-  return `${words
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9._-]/g, '-')
-    .slice(0, 110)}.${hash}`;
-}
-
-function pointOf(site: string, evaluation: Evaluation, probe: string): ProbePoint {
-  const { n, nPositive, nGroups, auroc, aurocByFold, low, high } = evaluation;
-  return {
-    site,
-    layer: parseSite(site).block ?? 0,
-    n,
-    n_positive: nPositive,
-    n_groups: nGroups,
-    auroc,
-    auroc_by_fold: aurocByFold,
-    low,
-    high,
-    null: evaluation.null,
-    probe,
-  };
+  return entryId([checkpoint, position, siteKind, label, estimator], request);
 }
 
 /** The user asked to stop; what was written so far stays. */

@@ -7,6 +7,7 @@
  */
 
 import { UserError } from '../base/errors.ts';
+import type { DetectorScan } from '../contract/readings.ts';
 import { takeRows, type Rows } from '../math/rows.ts';
 import { activationClusters } from '../../probes/clusters.ts';
 import {
@@ -19,32 +20,17 @@ import {
 import { groupedFolds } from '../../probes/folds.ts';
 import { clusteredInterval } from '../../probes/interval.ts';
 import { auroc } from '../../probes/metrics.ts';
-import { tprAtFpr, type OperatingPoint } from '../../probes/operating.ts';
+import { tprAtFpr } from '../../probes/operating.ts';
 import type { Run } from '../record/run.ts';
+import { packageVersion } from '../record/versions.ts';
 import { chosenRows, type RowsRequest } from './chosen.ts';
+import { entryId } from './ids.ts';
 
 export interface DetectRequest extends Omit<RowsRequest, 'folds'> {
   readonly checkpoint: string;
   readonly site: string;
-}
-
-export interface Detection {
-  readonly detector: string;
-  /** Labelled rows against clean rows that made no reference. */
-  readonly auroc: number;
-  readonly low: number;
-  readonly high: number;
-  readonly at_1_percent_fpr: OperatingPoint;
-}
-
-export interface Detections {
-  readonly checkpoint: string;
-  readonly site: string;
-  readonly n_reference: number;
-  readonly n_clean: number;
-  readonly n_suspect: number;
-  readonly detections: readonly Detection[];
-  readonly clusters: { readonly smaller: number; readonly silhouette: number };
+  /** Of the starts of clustering. */
+  readonly seed: number;
 }
 
 /**
@@ -52,8 +38,8 @@ export interface Detections {
  *
  * @throws {UserError} `LABELS_INVALID` where too few clean groups are there.
  */
-export async function detect(run: Run, request: DetectRequest): Promise<Detections> {
-  const { checkpoint, site, position } = request;
+export async function detect(run: Run, request: DetectRequest): Promise<DetectorScan> {
+  const { checkpoint, site, position, label, where, seed } = request;
   const { index, labels, groups } = chosenRows(run, { ...request, folds: 2 });
   const half = groupedFolds(groups, 2);
   const of = (keep: (i: number) => boolean): number[] => [...index.keys()].filter(keep);
@@ -77,11 +63,17 @@ export async function detect(run: Run, request: DetectRequest): Promise<Detectio
   const truth = judged.map((i) => labels[i]);
   const owners = judged.map((i) => groups[i]);
   const x = rows(judged);
-  const clusters = activationClusters(x);
+  const clusters = activationClusters(x, { seed });
+  const usual = activationClusters(rows(clean), { seed });
   const scores = { ...scoresOf(rows(reference), x), activation_clustering: clusters.scores };
   return {
+    id: entryId(['scan', checkpoint, position, site, label], request),
     checkpoint,
     site,
+    position,
+    label,
+    where,
+    settings: { groups: request.groups, interval: 'clustered DeLong', seed },
     n_reference: reference.length,
     n_clean: clean.length,
     n_suspect: suspect.length,
@@ -91,7 +83,12 @@ export async function detect(run: Run, request: DetectRequest): Promise<Detectio
       const interval = clusteredInterval(area, [side]);
       return { detector, auroc: area, ...interval, at_1_percent_fpr: tprAtFpr(found, truth) };
     }),
-    clusters: { smaller: clusters.smaller, silhouette: clusters.silhouette },
+    clusters: {
+      smaller: clusters.smaller,
+      silhouette: clusters.silhouette,
+      clean_silhouette: usual.silhouette,
+    },
+    made_by: packageVersion(),
   };
 }
 

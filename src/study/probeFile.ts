@@ -1,10 +1,15 @@
 /** The file that a fitted probe is kept in; docs/formats.md shows it read in Python. */
 
 import { encodeSafetensors } from '../files/safetensors.ts';
+import type { AttentionProbe } from '../../probes/attentionPool.ts';
 import type { LinearProbe } from '../../probes/probe.ts';
 
-/** `coef` [d] and `intercept` [1], with `mean` and `scale` [d] where rows were standardised. */
-export function encodeProbe({ coef, intercept, mean, scale }: LinearProbe): Uint8Array {
+/**
+ * `coef` [d] and `intercept` [1], with `query` [d] where tokens are pooled, and `mean` and `scale` [d] where
+ * rows were standardised.
+ */
+export function encodeProbe(probe: LinearProbe | AttentionProbe): Uint8Array {
+  const { coef, intercept, mean, scale } = probe;
   const vector = (
     name: string,
     values: Float64Array,
@@ -17,6 +22,7 @@ export function encodeProbe({ coef, intercept, mean, scale }: LinearProbe): Uint
   return encodeSafetensors([
     vector('coef', coef),
     vector('intercept', Float64Array.of(intercept)),
+    ...(probe.estimator === 'attention_pool' ? [vector('query', probe.query)] : []),
     ...(mean === undefined ? [] : [vector('mean', mean)]),
     ...(scale === undefined ? [] : [vector('scale', scale)]),
   ]);

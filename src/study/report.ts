@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { isJsonObject, parseJson } from '../base/json.ts';
 import type { Geometry, ShiftContrast, ShiftMap } from '../contract/contrasts.ts';
+import type { DetectorScan, TransferMatrix } from '../contract/readings.ts';
 import {
   reportSchema,
   type Finding,
@@ -24,6 +25,8 @@ export interface ReportEntries {
   readonly contrasts?: readonly ShiftContrast[];
   readonly maps?: readonly ShiftMap[];
   readonly geometries?: readonly Geometry[];
+  readonly transfers?: readonly TransferMatrix[];
+  readonly scans?: readonly DetectorScan[];
 }
 
 /** The report of a run; empty where there is none yet. */
@@ -49,6 +52,8 @@ export async function extendReport(run: Run, entries: ReportEntries): Promise<Re
   const contrasts = merged(before.contrasts ?? [], entries.contrasts);
   const maps = merged(before.maps ?? [], entries.maps);
   const geometries = merged(before.geometries ?? [], entries.geometries);
+  const transfers = merged(before.transfers ?? [], entries.transfers);
+  const scans = merged(before.scans ?? [], entries.scans);
   const report: Report = {
     ...before,
     curves: merged(before.curves, entries.curves),
@@ -58,6 +63,8 @@ export async function extendReport(run: Run, entries: ReportEntries): Promise<Re
     ...(contrasts.length === 0 ? {} : { contrasts }),
     ...(maps.length === 0 ? {} : { maps }),
     ...(geometries.length === 0 ? {} : { geometries }),
+    ...(transfers.length === 0 ? {} : { transfers }),
+    ...(scans.length === 0 ? {} : { scans }),
   };
   await writeFileAtomic(join(run.folder, 'report.json'), `${JSON.stringify(report, null, 1)}\n`);
   return report;
@@ -92,8 +99,10 @@ function merged<T extends { readonly id: string }>(
   before: readonly T[],
   added: readonly T[] = [],
 ): readonly T[] {
-  const ids = new Set(added.map(({ id }) => id));
-  return [...before.filter(({ id }) => !ids.has(id)), ...added];
+  // In place, so that asking again for what is there leaves the same bytes.
+  const entries = new Map(before.map((entry) => [entry.id, entry]));
+  for (const entry of added) entries.set(entry.id, entry);
+  return [...entries.values()];
 }
 
 /** As deep as a reader needs to trust the lists; their entries are only ever written by this program. */

@@ -9,16 +9,20 @@
 
 import { UserError } from '../base/errors.ts';
 import type { ShouldStop } from '../base/progress.ts';
-import { takeRows } from '../math/rows.ts';
+import type { TransferCell, TransferEntry, TransferMatrix } from '../contract/readings.ts';
+import { takeRows, type Rows } from '../math/rows.ts';
 import { fitOn, pick } from '../../probes/crossFit.ts';
-import { sideWithoutBoth, splitsOf } from '../../probes/folds.ts';
-import { clusteredInterval } from '../../probes/interval.ts';
-import { auroc } from '../../probes/metrics.ts';
-import { score } from '../../probes/probe.ts';
 import type { EstimatorOptions } from '../../probes/crossFit.ts';
+import { sideWithoutBoth, splitsOf } from '../../probes/folds.ts';
+import { clusteredDifference, clusteredInterval, type TestSide } from '../../probes/interval.ts';
+import { auroc } from '../../probes/metrics.ts';
+import { hasPenalty, score } from '../../probes/probe.ts';
 import type { Run } from '../record/run.ts';
+import { packageVersion } from '../record/versions.ts';
 import { chosenRows, type ChosenRows, type RowsRequest } from './chosen.ts';
+import { saturated } from './claims.ts';
 import { endedEarly } from './curves.ts';
+import { entryId } from './ids.ts';
 
 export interface TransferRequest extends Omit<RowsRequest, 'where'> {
   readonly site: string;
@@ -28,23 +32,9 @@ export interface TransferRequest extends Omit<RowsRequest, 'where'> {
   readonly fit: EstimatorOptions;
 }
 
-/** Rows of a checkpoint under a condition. */
-export interface TransferCell {
-  readonly checkpoint: string;
-  readonly where: string;
-  readonly n: number;
-}
-
-export interface Transfer {
-  readonly cells: readonly TransferCell[];
-  /** AUROC of the probe of cell i on the rows of cell j, mean over folds: `entries[i][j]`. */
-  readonly entries: readonly (readonly TransferEntry[])[];
-}
-
-export interface TransferEntry {
-  readonly auroc: number;
-  readonly low: number;
-  readonly high: number;
+interface Cell extends TransferCell {
+  readonly chosen: ChosenRows;
+  readonly rows: Rows;
 }
 
 /**
@@ -55,40 +45,118 @@ export async function transferMatrix(
   run: Run,
   request: TransferRequest,
   shouldStop: ShouldStop = () => false,
-): Promise<Transfer> {
-  const conditions = request.conditions.map((where) => chosenRows(run, { ...request, where }));
-  conditions.forEach((chosen, c) => checkFolds(chosen, request, c));
-  const cells: (TransferCell & {
-    readonly chosen: ChosenRows;
-    readonly rows: Awaited<ReturnType<Run['activations']>>;
-  })[] = [];
-  for (const checkpoint of request.checkpoints) {
-    const all = await run.activations(checkpoint, request.site, request.position);
-    conditions.forEach((chosen, c) => {
-      const rows = takeRows(all, chosen.index);
-      cells.push({ checkpoint, where: request.conditions[c], n: rows.n, chosen, rows });
-    });
-  }
-  const entries = cells.map((from) => {
+): Promise<TransferMatrix> {
+  const cells = await cellsOf(run, request);
+  const held = cells.map((from) => {
     if (shouldStop()) throw endedEarly();
     const probes = foldsOf(from.chosen, request.folds).map(({ train }) =>
       fitOn(from.rows, from.chosen.labels, train, { ...request.fit, groups: from.chosen.groups }),
     );
-    return cells.map((to) => {
-      const held = foldsOf(to.chosen, request.folds).map(({ test }, fold) => ({
+    return cells.map((to): TestSide[] =>
+      foldsOf(to.chosen, request.folds).map(({ test }, fold) => ({
         scores: score(probes[fold], takeRows(to.rows, test)),
         labels: pick(to.chosen.labels, test),
         groups: Array.from(test, (row) => to.chosen.groups[row]),
-      }));
-      const areas = held.map((side) => auroc(side.scores, side.labels));
-      const mean = areas.reduce((sum, value) => sum + value, 0) / areas.length;
-      return { auroc: mean, ...clusteredInterval(mean, held) };
-    });
+      })),
+    );
   });
+  const entries = held.map((row, i) =>
+    row.map((sides, j) => ({ ...entryOf(sides), ...overTwin(cells, held, i, j) })),
+  );
+  const { label, site, position, fit, groups, folds } = request;
+  const { estimator, c = 1, standardise = false, seed = 0 } = fit;
   return {
-    cells: cells.map(({ checkpoint, where, n }) => ({ checkpoint, where, n })),
+    id: entryId(['transfer', label, position, site, estimator], request),
+    label,
+    site,
+    position,
+    estimator,
+    settings: {
+      c: hasPenalty(estimator) ? c : null,
+      standardise,
+      groups,
+      folds,
+      interval: 'clustered DeLong',
+      seed,
+    },
+    cells: cells.map(({ chosen: _, rows: __, ...cell }) => cell),
     entries,
+    remarks: remarksOn(cells, entries),
+    made_by: packageVersion(),
   };
+}
+
+async function cellsOf(run: Run, request: TransferRequest): Promise<Cell[]> {
+  const conditions = request.conditions.map((where) => chosenRows(run, { ...request, where }));
+  conditions.forEach((chosen, c) => checkFolds(chosen, request, c));
+  const cells: Cell[] = [];
+  for (const checkpoint of request.checkpoints) {
+    const all = await run.activations(checkpoint, request.site, request.position);
+    const record = run.manifest.checkpoints.find(({ name }) => name === checkpoint);
+    conditions.forEach((chosen, c) => {
+      const rows = takeRows(all, chosen.index);
+      cells.push({
+        checkpoint,
+        is_twin: record?.twin_seed !== null,
+        where: request.conditions[c],
+        n: rows.n,
+        n_positive: chosen.labels.reduce((sum, value) => sum + value, 0),
+        chosen,
+        rows,
+      });
+    });
+  }
+  return cells;
+}
+
+function entryOf(sides: readonly TestSide[]): TransferEntry {
+  const areas = sides.map((side) => auroc(side.scores, side.labels));
+  const mean = areas.reduce((sum, value) => sum + value, 0) / areas.length;
+  return { auroc: mean, ...clusteredInterval(mean, sides) };
+}
+
+/** Inside one trained checkpoint: the same two conditions inside the twin, on the same rows. */
+function overTwin(
+  cells: readonly Cell[],
+  held: readonly (readonly TestSide[][])[],
+  i: number,
+  j: number,
+): Pick<TransferEntry, 'over_twin'> {
+  const [from, to] = [cells[i], cells[j]];
+  if (from.is_twin || from.checkpoint !== to.checkpoint) return {};
+  const twinOf = (cell: Cell): number =>
+    cells.findIndex(({ is_twin: isTwin, where }) => isTwin && where === cell.where);
+  const [a, b] = [twinOf(from), twinOf(to)];
+  if (a < 0 || b < 0) return {};
+  const sides = held[i][j].map((side, f) => ({ ...side, others: held[a][b][f].scores }));
+  return { over_twin: clusteredDifference(sides) };
+}
+
+/** What a reader must be told, made of the numbers. */
+function remarksOn(
+  cells: readonly Cell[],
+  entries: readonly (readonly TransferEntry[])[],
+): string[] {
+  const all = entries.flat();
+  const twins = entries.flatMap((row, i) =>
+    row.filter((_, j) => cells[i].is_twin && cells[j].is_twin && (i !== j || row.length === 1)),
+  );
+  const compared = all.flatMap(({ over_twin: over }) => (over === undefined ? [] : [over]));
+  const ahead = compared.filter(({ low }) => low > 0).length;
+  const most = Math.max(...twins.map((entry) => entry.auroc));
+  return [
+    ...(all.every((entry) => entry.auroc >= saturated)
+      ? [`every cell reads every other at ${saturated} or more: that is saturation and decides nothing`]
+      : []),
+    ...(twins.length === 0
+      ? []
+      : [`random weights transfer between these conditions at up to ${most.toFixed(3)}`]),
+    ...(compared.length === 0
+      ? []
+      : [
+          `${ahead} of ${compared.length} readings inside a trained checkpoint lie above the same in random weights (paired 95 % intervals, one by one)`,
+        ]),
+  ];
 }
 
 /** Splits by the run's own folds: fold f of one cell has the groups of fold f of every other. */

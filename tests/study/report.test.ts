@@ -5,7 +5,9 @@ import type { Report } from '../../src/contract/report.ts';
 import { readSafetensorsHeader } from '../../src/files/safetensors.ts';
 import { openRun } from '../../src/record/run.ts';
 import { probeCurve, type CurveRequest } from '../../src/study/curves.ts';
-import { embeddingBaseline, marginsOver, remarksOn } from '../../src/study/baselines.ts';
+import { marginsOver, scored } from '../../src/study/baselines.ts';
+import { claimsOf } from '../../src/study/claims.ts';
+import { materialOf } from '../../src/study/points.ts';
 import { organismFindings } from '../../src/study/findings.ts';
 import { studyOrganism } from '../../src/study/organism.ts';
 import { extendReport, readReport } from '../../src/study/report.ts';
@@ -109,7 +111,11 @@ describe('baselines', () => {
     expect(length.low).toBeLessThan(0.55);
     expect(words.auroc).toBeGreaterThan(0.99);
     for (const { auroc, over = [], random_directions: drawn } of points) {
-      expect(over.map(({ baseline }) => baseline)).toEqual(['prompt_length', 'bag_of_words']);
+      expect(over.map(({ baseline }) => baseline)).toEqual([
+        'prompt_length',
+        'bag_of_words',
+        'random_weights',
+      ]);
       expect(over[1].difference).toBeCloseTo(auroc - words.auroc, 12);
       expect(over[1].low).toBeLessThanOrEqual(over[1].difference);
       expect(drawn!.count).toBe(1000);
@@ -143,10 +149,12 @@ describe('baselines', () => {
       folds: Int32Array.from({ length: 40 }, (_, i) => Math.floor(i / 4) % 5),
     };
     const x = { n: 40, d: 1, data: Float64Array.from(judged.labels) };
-    const { baseline } = embeddingBaseline(judged, x, { estimator: 'mean_difference' });
+    const fit = { ...request, estimator: 'mean_difference' } as const;
+    const { baseline } = scored('embedding', judged, materialOf(x, null, fit).scores(judged));
     expect(baseline).toMatchObject({ name: 'embedding', auroc: 1, low: 1, high: 1 });
     const point = { auroc: 1, over: marginsOver(judged, x.data, [{ baseline, scores: x.data }]) };
-    expect(remarksOn({ points: [point], baselines: [baseline] } as never)).toEqual([
+    const curve = { points: [{ ...point, null: {} }], baselines: [baseline] };
+    expect(claimsOf([curve] as never)[0].remarks).toEqual([
       'it beats the embedding layer (AUROC 1.000) at no site',
       'it is read at 0.999 or more everywhere: that is saturation and decides nothing',
     ]);
@@ -227,8 +235,8 @@ describe('extendReport', () => {
     await extendReport(run, { findings: [finding, { ...finding, id: 'b' }] });
     const { findings } = await extendReport(run, { findings: [{ ...finding, text: 'y' }] });
     expect(findings.map(({ id, text }) => [id, text])).toEqual([
-      ['b', 'x'],
       ['a', 'y'],
+      ['b', 'x'],
     ]);
   });
 

