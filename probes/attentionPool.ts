@@ -166,10 +166,7 @@ export function attentionObjective(
 /** Score of each bag; above 0 the probe says 1. Shape: `[n]`. */
 export function scoreAttention(probe: AttentionProbe, bags: Bags): Float64Array {
   const { w, q, offset } = inRawUnits(probe, bags);
-  return Float64Array.from(
-    { length: bags.n },
-    (_, i) => lookAt(bags, i, w, q).pooled + offset,
-  );
+  return Float64Array.from({ length: bags.n }, (_, i) => lookAt(bags, i, w, q).pooled + offset);
 }
 
 export interface Attention {

@@ -198,15 +198,15 @@ function foldsOf(groups: readonly string[], folds: number | Int32Array): Int32Ar
   return folds;
 }
 
-function checkSplit(
-  labels: ArrayLike<number>,
-  groups: readonly string[],
-  shuffles: number,
-): void {
+function checkSplit(labels: ArrayLike<number>, groups: readonly string[], shuffles: number): void {
   if (groups.length !== labels.length) {
-    throw new UserError('SHAPE_MISMATCH', `${groups.length} group values for ${labels.length} rows`, {
-      fix: 'Give one group value for each row.',
-    });
+    throw new UserError(
+      'SHAPE_MISMATCH',
+      `${groups.length} group values for ${labels.length} rows`,
+      {
+        fix: 'Give one group value for each row.',
+      },
+    );
   }
   if (!Number.isInteger(shuffles) || shuffles < 1) {
     throw new UserError('USAGE', `"${shuffles}" is not a number of shuffles`, {

@@ -14,7 +14,10 @@ export const estimators = [
 export type Estimator = (typeof estimators)[number];
 
 /** Those of rows, and the one that reads all tokens of a prompt. */
-export const curveEstimators: readonly [...typeof estimators, 'attention_pool'] = [...estimators, 'attention_pool'];
+export const curveEstimators: readonly [...typeof estimators, 'attention_pool'] = [
+  ...estimators,
+  'attention_pool',
+];
 
 /** What can compute, in the order of the help. */
 export const deviceNames = ['cpu', 'webgpu', 'cuda', 'coreml', 'dml'] as const;

@@ -124,7 +124,8 @@ function familyLines(curves: readonly ProbeCurve[]): string[] {
     maxima === undefined ? [] : [maxima.length],
   );
   if (kept.length === 0) return [];
-  const compared = margins === 0 ? '' : `; what beats what is decided by Holm’s rule over ${margins} comparisons`;
+  const compared =
+    margins === 0 ? '' : `; what beats what is decided by Holm’s rule over ${margins} comparisons`;
   return [
     `p: best of all ${points.length} sites above against the best of ${Math.min(...kept)} shuffles${compared}, at 5 % for all of it together.`,
   ];

@@ -51,9 +51,15 @@ function cellText({ curve, claims }: Line, at: number): string {
   return `${shade(point.auroc, range)} ${isTold ? value : `(${value})`}`;
 }
 
-function questionOf({ label, where, position, estimator, site_kind: kind }: ProbeCurve): string {
+function questionOf({ label, where, position, site_kind: kind, ...curve }: ProbeCurve): string {
+  const { c, standardise, folds, shuffles, seed } = curve.settings;
   const subject = where === '' ? label : `${label} | ${where}`;
-  return `${subject} at ${position}, ${estimator.replaceAll('_', ' ')}: AUROC at ${kind}`;
+  const fit = [
+    curve.estimator.replaceAll('_', ' '),
+    ...(c === null ? [] : [`C = ${c}`]),
+    ...(standardise ? ['standardised'] : []),
+  ].join(', ');
+  return `${subject} at ${position}, ${kind}: AUROC of ${fit} (${folds} folds, ${shuffles} shuffles, seed ${seed})`;
 }
 
 function highest({ points }: ProbeCurve): number {

@@ -70,7 +70,9 @@ export function shade(value: number, { low, high }: Range): string {
 export function shadeLegend({ low, high }: Range): string {
   const steps = shades.map((mark, i) => {
     const from = (low + (i * (high - low)) / shades.length).toFixed(2);
-    return i === 0 ? `blank below ${(low + (high - low) / shades.length).toFixed(2)}` : `${mark} from ${from}`;
+    return i === 0
+      ? `blank below ${(low + (high - low) / shades.length).toFixed(2)}`
+      : `${mark} from ${from}`;
   });
   return steps.join(', ');
 }

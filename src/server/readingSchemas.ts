@@ -1,7 +1,13 @@
 /** The shapes of src/contract/readings.ts, checked field by field. */
 
 import { z } from 'zod';
-import type { Attention, DetectorScan, HeldOut, OnlineCode, TransferMatrix } from '../contract/readings.ts';
+import type {
+  Attention,
+  DetectorScan,
+  HeldOut,
+  OnlineCode,
+  TransferMatrix,
+} from '../contract/readings.ts';
 import type { Margin } from '../contract/report.ts';
 
 const name = z.string().max(200);

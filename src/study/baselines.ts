@@ -120,7 +120,11 @@ function linearScores(
 }
 
 /** A baseline of scores by fits that have not seen the fold. */
-export function scored(name: Baseline['name'], judged: JudgedRows, scores: Float64Array): ScoredBaseline {
+export function scored(
+  name: Baseline['name'],
+  judged: JudgedRows,
+  scores: Float64Array,
+): ScoredBaseline {
   const held = splitsFor(judged).map((split) => side(judged, split, scores));
   const areas = held.map((fold) => auroc(fold.scores, fold.labels));
   const mean = meanOf(areas);

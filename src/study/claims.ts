@@ -22,6 +22,8 @@ export interface Claims {
   readonly p: number | null;
   /** Whether each site is told apart from shuffled labels; empty where the shuffles were not kept. */
   readonly toldAt: readonly boolean[];
+  /** Comparisons with other readings that it wins. */
+  readonly wins: number;
   readonly remarks: readonly string[];
 }
 
@@ -41,6 +43,7 @@ export function claimsOf(curves: readonly ProbeCurve[]): Claims[] {
     return {
       p: ps.length === 0 ? null : Math.min(...ps),
       toldAt,
+      wins: marginsOf(curve).filter((margin) => beats.has(margin)).length,
       remarks: [
         ...(ps.length === 0 ? [] : toldRemarks(told, ps.length, canTell ? null : maxima.length)),
         ...rivalRemarks(curve, beats),
@@ -81,8 +84,9 @@ const titles: Readonly<Record<Margin['baseline'], string>> = {
   random_weights: 'the same probe on random weights',
 };
 
-function rivalRemarks({ points, baselines = [] }: ProbeCurve, beats: ReadonlySet<Margin>): string[] {
-  const margins = points.flatMap(({ over = [] }) => over);
+function rivalRemarks(curve: ProbeCurve, beats: ReadonlySet<Margin>): string[] {
+  const { baselines = [] } = curve;
+  const margins = marginsOf(curve);
   const names = [...new Set(margins.map(({ baseline }) => baseline))];
   return names.flatMap((name) => {
     const own = margins.filter(({ baseline }) => baseline === name);
@@ -92,6 +96,10 @@ function rivalRemarks({ points, baselines = [] }: ProbeCurve, beats: ReadonlySet
     const where = won === 0 ? 'at no site' : `at only ${won} of ${own.length} sites`;
     return [`it beats ${titles[name]} (AUROC ${spanOf(areas)}) ${where}`];
   });
+}
+
+function marginsOf({ points }: ProbeCurve): readonly Margin[] {
+  return points.flatMap(({ over = [] }) => over);
 }
 
 function luckRemarks({ points }: ProbeCurve): string[] {

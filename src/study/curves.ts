@@ -8,7 +8,8 @@
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import type { ShouldStop } from '../base/progress.ts';
-import type { EstimatorName, NestedPoint, ProbeCurve } from '../contract/report.ts';
+import type { EstimatorName } from '../contract/readings.ts';
+import type { NestedPoint, ProbeCurve } from '../contract/report.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
 import { through, type Multiply } from '../math/multiply.ts';
 import { takeRows } from '../math/rows.ts';
@@ -16,7 +17,13 @@ import { NestedChoice, type Offer } from '../../probes/nested.ts';
 import { hasPenalty } from '../../probes/probe.ts';
 import type { Run } from '../record/run.ts';
 import { promptBaselines, scored, type ScoredBaseline } from './baselines.ts';
-import { chosenPrompts, chosenRows, sitesOfKind, type ChosenRows, type RowsRequest } from './chosen.ts';
+import {
+  chosenPrompts,
+  chosenRows,
+  sitesOfKind,
+  type ChosenRows,
+  type RowsRequest,
+} from './chosen.ts';
 import { claimsOf } from './claims.ts';
 import { entryId } from './ids.ts';
 import { asFamily, judgeSite, materialOf, type JudgedSite, type Material } from './points.ts';
@@ -179,7 +186,8 @@ function isAnswer(curve: ProbeCurve, sites: number, options: CurveOptions): bool
     curve.points.length === sites &&
     curve.null_maxima !== undefined &&
     (options.baselines === false || curve.baselines !== undefined) &&
-    (options.onlineCode !== true || curve.points.every((point) => point.online_code !== undefined)) &&
+    (options.onlineCode !== true ||
+      curve.points.every((point) => point.online_code !== undefined)) &&
     (options.nested !== true || curve.nested !== undefined) &&
     (options.control !== true || curve.points.every((point) => point.control_task !== undefined))
   );

@@ -6,8 +6,8 @@
  */
 
 import { Random } from '../base/random.ts';
-import type { HeldOut, OnlineCode } from '../contract/readings.ts';
-import type { EstimatorName, NullBand, ProbePoint } from '../contract/report.ts';
+import type { EstimatorName, HeldOut, OnlineCode } from '../contract/readings.ts';
+import type { NullBand, ProbePoint } from '../contract/report.ts';
 import { parseSite } from '../graph/sites.ts';
 import type { Steps } from '../math/multiply.ts';
 import type { Rows } from '../math/rows.ts';
@@ -59,6 +59,8 @@ export interface BesideOptions {
   readonly baselines?: boolean;
   readonly control?: boolean;
   readonly onlineCode?: boolean;
+  /** Random directions among the baselines; true if left out. */
+  readonly directions?: boolean;
 }
 
 /** What a probe of one site reads: one row for each label, or all tokens of each prompt. */
@@ -199,7 +201,9 @@ function besideOf(
     ...(options.baselines === false
       ? {}
       : {
-          random_directions: directionsAt(material.rows, judged, seed),
+          ...(options.directions === false
+            ? {}
+            : { random_directions: directionsAt(material.rows, judged, seed) }),
           over: [
             ...marginsOver(judged, scores, baselines),
             ...[...own, ...untrained].map((rival) => marginOver(judged, scores, rival)),

@@ -146,7 +146,9 @@ function remarksOn(
   const most = Math.max(...twins.map((entry) => entry.auroc));
   return [
     ...(all.every((entry) => entry.auroc >= saturated)
-      ? [`every cell reads every other at ${saturated} or more: that is saturation and decides nothing`]
+      ? [
+          `every cell reads every other at ${saturated} or more: that is saturation and decides nothing`,
+        ]
       : []),
     ...(twins.length === 0
       ? []

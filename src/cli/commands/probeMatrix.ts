@@ -15,10 +15,7 @@ export type MatrixArgs = Omit<ProbeArgs, 'estimator'> & {
   readonly estimator: Estimator;
 };
 
-export async function runMatrix(
-  args: MatrixArgs,
-  io: Io,
-): Promise<number> {
+export async function runMatrix(args: MatrixArgs, io: Io): Promise<number> {
   const rows = await readMatrix(args.matrix);
   const labels = (await readVector(args.labels)).data;
   const groups = args.groups === undefined ? null : await readColumn(args.groups);

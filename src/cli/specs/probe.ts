@@ -3,7 +3,7 @@
 import { Option } from 'commander';
 import { curveEstimators } from '../../base/choices.ts';
 import { UserError } from '../../base/errors.ts';
-import type { EstimatorName } from '../../contract/report.ts';
+import type { EstimatorName } from '../../contract/readings.ts';
 import { type CommandSpec, list, option, positive, whole } from '../args.ts';
 
 export interface ProbeArgs {
@@ -74,7 +74,10 @@ export const probeSpec: CommandSpec<ProbeArgs> = {
     new Option('--nested', 'choose site and strength inside each fold’s training rows'),
     new Option('--control-task', 'also read labels drawn at random for each group'),
     new Option('--online-code', 'also how many bits the labels cost who has the activations'),
-    new Option('--no-baselines', 'no words, length, embedding layer, random weights and random directions'),
+    new Option(
+      '--no-baselines',
+      'no words, length, embedding layer, random weights and random directions',
+    ),
     new Option('--preset <name>', 'the settings of a published probe').choices(['defection']),
   ],
   examples: [
