@@ -85,8 +85,7 @@ export async function probeCurve(
   for (const site of sites) {
     if (shouldStop()) throw endedEarly();
     const material = await materialAt(run, request.checkpoint, site, request, chosen);
-    const twin =
-      options.baselines === false ? undefined : await twinAt(run, site, request, chosen);
+    const twin = options.baselines === false ? undefined : await twinAt(run, site, request, chosen);
     const steps = judgeSite(site, material, chosen, { baselines, twin }, request, options);
     const found = await through(steps, options.multiply);
     await writeFileAtomic(join(run.folder, probePath(id, site)), encodeProbe(found.probe));

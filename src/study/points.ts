@@ -105,9 +105,8 @@ export function materialOf(
       return evaluateFits(fitAttention(bags, labels, fit), labels, groups, { ...split, folds });
     },
     scores: (judged) =>
-      heldOutScores(
-        judged,
-        (splits) => splits.map((part) => attentionScores(bags, judged.labels, part, fit)),
+      heldOutScores(judged, (splits) =>
+        splits.map((part) => attentionScores(bags, judged.labels, part, fit)),
       ),
     lookAt: (probe) => attentionOf(probe, bags),
   };

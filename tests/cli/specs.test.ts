@@ -117,7 +117,6 @@ describe('probeSpec', () => {
       estimator: 'mean_difference',
       baselines: true,
       folds: 5,
-      shuffles: 200,
       seed: 0,
       c: 1,
       intercept: true,

@@ -34,7 +34,8 @@ export async function runMatrix(args: MatrixArgs, io: Io): Promise<number> {
   const options = {
     ...settings,
     folds,
-    onProgress: (done: number, total: number) => io.progress.update((settings.shuffles * done) / total),
+    onProgress: (done: number, total: number) =>
+      io.progress.update((settings.shuffles * done) / total),
   };
   const { result, probe } = await withMultiply((multiply) =>
     probeMatrix(rows, labels, groups, options, multiply),
