@@ -67,22 +67,25 @@ describe('accessibility', () => {
     await close();
   });
 
-  it('keeps the words of a plot inside it and 11 px or larger', async () => {
-    const { page, close } = await see(stage, run, { viewport: { width: 390, height: 800 } });
-    const small = await page.evaluate(() =>
-      [...document.querySelectorAll('.plot svg')].flatMap((svg) => {
-        const frame = svg.getBoundingClientRect();
-        return [...svg.querySelectorAll('text')].flatMap((text) => {
-          const box = text.getBoundingClientRect();
-          const isInside = box.left >= frame.left - 1 && box.right <= frame.right + 1;
-          const isLarge = Number.parseFloat(getComputedStyle(text).fontSize) >= 11;
-          return isInside && isLarge ? [] : [text.textContent];
-        });
-      }),
-    );
-    expect(small).toEqual([]);
-    await close();
-  });
+  it.each([320, 390])(
+    'keeps the words of a plot inside it and 11 px or larger: %i px',
+    async (width) => {
+      const { page, close } = await see(stage, run, { viewport: { width, height: 800 } });
+      const small = await page.evaluate(() =>
+        [...document.querySelectorAll('.plot svg')].flatMap((svg) => {
+          const frame = svg.getBoundingClientRect();
+          return [...svg.querySelectorAll('text')].flatMap((text) => {
+            const box = text.getBoundingClientRect();
+            const isInside = box.left >= frame.left - 1 && box.right <= frame.right + 1;
+            const isLarge = Number.parseFloat(getComputedStyle(text).fontSize) >= 11;
+            return isInside && isLarge ? [] : [text.textContent];
+          });
+        }),
+      );
+      expect(small).toEqual([]);
+      await close();
+    },
+  );
 
   it('can be used by keyboard alone', async () => {
     const { page, close } = await see(stage, run);

@@ -30,7 +30,9 @@ export function drawLegend(
   const width = 220;
   const unit = '‖Δ‖ / ‖h before‖';
   const whole = `${isSigned ? 'target − benign, of ' : ''}${unit}: one scale for all panels`;
-  const name = isSigned && room < wide ? `target − benign, of ${unit}, one scale` : whole;
+  const short =
+    room < 340 ? 'target − benign, one scale' : `target − benign, of ${unit}, one scale`;
+  const name = isSigned && room < wide ? short : whole;
   text(group, name, { x: 2, y: 12 }, palette.muted);
   const steps = 44;
   for (let i = 0; i < steps; i++) {

@@ -171,10 +171,9 @@ function drawHeads(
       .attr('font-weight', 400)
       .attr('fill', palette.muted)
       .attr('dx', 9)
-      .text(groupsText(map));
+      .text(layout.width < 340 ? groupsText(map).replace(' groups', '') : groupsText(map));
   }
-  const first = side === 'difference' ? 'target − benign' : side;
-  text(group, first, { x: 1, y: -20 }, palette.ink, 600);
+  text(group, side, { x: 1, y: -20 }, palette.ink, 600);
   text(group, set, { x: 1, y: -7 }, palette.muted);
   if (area.isFirst) {
     text(group, '↑ layer', { x: -left + 2, y: -7 }, palette.muted);
