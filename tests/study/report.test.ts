@@ -277,7 +277,14 @@ describe('studyOrganism', () => {
     const text = readFileSync(join(run.folder, 'report.json'), 'utf8');
     await studyOrganism(await openRun(run.folder), 2, silent, () => false);
     expect(readFileSync(join(run.folder, 'report.json'), 'utf8')).toBe(text);
-  }, 120_000);
+    expect(report.contrasts?.map(({ pair, control }) => [pair, control])).toEqual([
+      ['stage1..planb', 'stage1..standard'],
+      ['stage1..planb', 'stage1..standard'],
+      ['stage1..standard', null],
+      ['stage1..standard', null],
+    ]);
+    expect([report.maps?.length, report.geometries?.length]).toEqual([2, 4]);
+  }, 240_000);
 });
 
 describe('organismFindings', () => {

@@ -28,7 +28,7 @@ beforeAll(async () => {
   page.on('request', (request) => asked.push(request.url()));
   page.on('pageerror', (error) => asked.push(`error: ${error.message}`));
   await page.goto(`${server.url}/r/run`, { waitUntil: 'networkidle' });
-}, 180_000);
+}, 300_000);
 
 afterAll(async () => {
   await server.close();
