@@ -13,7 +13,8 @@
  * - `past`: what the tokens before these left behind in block L enters as `past.key.L` and
  *   `past.value.L` `[texts, heads, past, headDim]`. A past begins at position 0 and has no gaps, so it is
  *   equally long for all rows of a batch; `position_ids` go on from it;
- * - `keeps`: keys and values of the past and of these tokens leave as `present.key.L`, `present.value.L`.
+ * - `keeps`: keys and values of the past and of these tokens leave as `present.key.L`, `present.value.L`,
+ *   of all rows or of those that the input `kept` names.
  */
 
 import { invariant } from '../src/base/invariant.ts';
@@ -50,8 +51,8 @@ export interface Composition {
    * and values only the new ones leave, in the same order.
    */
   readonly past?: 'own' | 'shared';
-  /** Whether keys and values leave the graph. */
-  readonly keeps?: boolean;
+  /** Whether keys and values leave the graph; `chosen`: of the rows that the input `kept` `[kept]` names. */
+  readonly keeps?: boolean | 'chosen';
 }
 
 /** Blocks `from … to − 1`. */
@@ -105,6 +106,8 @@ export function composeModel(
       ? g.within('embed', () => architecture.embed(g, frame, params, settings))
       : g.input('stream', 'float32', ['tokens', settings.width]);
   const pastOf = past === undefined ? () => null : pastInputs(g, settings, past);
+  const chosen = keeps === 'chosen' ? g.input('kept', 'int64', ['kept']) : undefined;
+  const leaving = (x: Value): Value => (chosen === undefined ? x : g.gather(x, chosen));
   for (let layer = from; layer < to; layer++) {
     const prefix = architecture.blockPrefix(layer);
     const [keys, values] = cacheNames(layer);
@@ -113,12 +116,14 @@ export function composeModel(
       tap: tapAt(layer),
       wantsPattern: wanted.has(`pattern.${layer}`),
       past: pastOf(layer),
-      keep: !keeps
-        ? null
-        : (present: KeyValue): void => {
-            const { key, value } = past === 'own' ? newsOf(g, frame, present) : present;
-            kept.push(g.named(keys.present, key), g.named(values.present, value));
-          },
+      keep:
+        keeps === false
+          ? null
+          : (present: KeyValue): void => {
+              const { key, value } = past === 'own' ? newsOf(g, frame, present) : present;
+              kept.push(g.named(keys.present, leaving(key)));
+              kept.push(g.named(values.present, leaving(value)));
+            },
     };
     hidden = g.within(`blocks.${layer}`, () =>
       architecture.block(g, frame, ports, settings, layer, hidden),

@@ -52,6 +52,15 @@ export function turnsAnew({ rope }: Turning, length: number): boolean {
   return rope.kind === 'longrope' && length === rope.trained + 1;
 }
 
+/**
+ * Which tables turn a text of `length` tokens. Texts of one kind turn equal tokens alike, so that one may
+ * go on from another's keys.
+ */
+export function turningKind({ rope }: Turning, length: number): number {
+  if (rope.kind === 'dynamic') return length > rope.trained ? length : 0;
+  return rope.kind === 'longrope' && length > rope.trained ? 1 : 0;
+}
+
 /** cos and sin for positions 0 … rows − 1, once for each prompt length that is given. */
 function tables(
   g: Builder,

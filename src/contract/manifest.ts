@@ -134,6 +134,16 @@ export interface ComputedPlan {
   readonly threads: number;
   /** What computed, where it was not the CPU. */
   readonly device?: string | undefined;
+  /** Left out where every prompt was read whole. */
+  readonly prefix_sharing?: SharingRecord | undefined;
+}
+
+/** Prompts that begin alike were read once as far as they do; see docs/formats.md. */
+export interface SharingRecord {
+  /** Tokens that went through each model, and those that all prompts have together. */
+  readonly tokens_read: number;
+  readonly tokens_in_prompts: number;
+  readonly passes: number;
 }
 
 /** Activations that another tool computed and `import` took in; nothing here vouches for them. */

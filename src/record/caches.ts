@@ -3,11 +3,14 @@
  *
  * A row is kept as far as its longest continuation needs it, the past that it went on from included, and
  * let go once the last continuation has run. What it holds beyond that is the row's own tokens, and
- * padding.
+ * padding. The graph is one of `past: 'shared', keeps: 'chosen'`: a past enters once for all rows that go
+ * on from it, and only rows that someone goes on from leave.
  */
 
 import { invariant } from '../base/invariant.ts';
-import { cacheNames, type BlockRange } from '../../models/compose.ts';
+import type { Site } from '../graph/sites.ts';
+import { blocksNeeded, cacheNames, type BlockRange } from '../../models/compose.ts';
+import type { Model } from '../../models/model.ts';
 import type { Feed, Fetch } from '../runtime/session.ts';
 import type { Pass } from './segments.ts';
 
@@ -16,6 +19,15 @@ export interface CacheShape {
   readonly blocks: BlockRange;
   readonly keyHeads: number;
   readonly headDim: number;
+}
+
+/** What the graph of these sites keeps. */
+export function cacheShape(
+  { settings }: Pick<Model, 'settings'>,
+  sites: readonly Site[],
+): CacheShape {
+  const { keyHeads, headDim, layers } = settings;
+  return { blocks: blocksNeeded(sites, layers), keyHeads, headDim };
 }
 
 /** How long a row is needed: tokens of it, and the last pass that goes on from it. */
@@ -48,8 +60,13 @@ export class Caches {
     return this.#passes[i].keeps ? this.#names.map(({ present }) => present) : [];
   }
 
-  /** Inputs of pass i that say what it goes on from: pasts, each given once, and which of them a row has. */
-  feedsOf(i: number): Record<string, Feed> {
+  /**
+   * Inputs of pass i besides its tokens: pasts, each given once, which of them a row goes on from, and
+   * which rows are to be kept.
+   *
+   * @param copies How often all rows of the pass are in the batch, one after the other.
+   */
+  feedsOf(i: number, copies = 1): Record<string, Feed> {
     const { parents, segments, past } = this.#passes[i];
     const { keyHeads, headDim } = this.#shape;
     const given: Kept[] = [];
@@ -71,9 +88,12 @@ export class Caches {
       );
       return [name, { data, shape }] as const;
     });
-    const rows = parents.length === 0 ? segments.map(() => 0) : rowOf;
+    const once = parents.length === 0 ? segments.map(() => 0) : rowOf;
+    const rows = Array.from({ length: copies }, () => once).flat();
+    const kept = [...this.#uses[i].keys()];
     return {
-      parents: { data: BigInt64Array.from(rows, BigInt), shape: [segments.length] },
+      parents: { data: BigInt64Array.from(rows, BigInt), shape: [rows.length] },
+      kept: { data: BigInt64Array.from(kept, BigInt), shape: [kept.length] },
       ...Object.fromEntries(pasts),
     };
   }
@@ -81,8 +101,10 @@ export class Caches {
   /** Takes what later passes need of what pass i left, and lets go what none of them needs any more. */
   keep(i: number, fetched: Readonly<Record<string, Fetch>>): void {
     const rows = new Map<number, Kept>();
+    let place = 0;
     for (const [row, { tokens }] of this.#uses[i]) {
-      const kept = this.#names.map(({ present }) => rowOf(fetched[present], row, tokens));
+      const at = place++;
+      const kept = this.#names.map(({ present }) => rowOf(fetched[present], at, tokens));
       rows.set(row, kept);
     }
     if (rows.size > 0) this.#kept.set(i, rows);
@@ -110,6 +132,36 @@ function usesOf(passes: readonly Pass[]): ReadonlyMap<number, Use>[] {
     }
   });
   return uses;
+}
+
+/**
+ * Floats that keys and values take at the most while some pass runs.
+ *
+ * What is kept; what leaves the graph, there and here; the pasts that enter it; and for one block the
+ * pasts of all rows and what becomes of them.
+ */
+export function cacheFloats(
+  passes: readonly Pass[],
+  { blocks, keyHeads, headDim }: CacheShape,
+): number {
+  const inBlock = 2 * keyHeads * headDim;
+  const inAll = inBlock * (blocks.to - blocks.from);
+  const uses = usesOf(passes);
+  const ending = passes.map(() => 0);
+  let kept = 0;
+  let most = 0;
+  passes.forEach(({ segments, length, past, parents }, i) => {
+    for (const { tokens, last } of uses[i].values()) {
+      kept += tokens;
+      ending[last] += tokens;
+    }
+    const leaving = 2 * uses[i].size * (past + length);
+    const entering = past * new Set(parents.map(({ pass, row }) => `${pass} ${row}`)).size;
+    const working = segments.length * (2 * past + length) * inBlock;
+    most = Math.max(most, (kept + leaving + entering) * inAll + working);
+    kept -= ending[i];
+  });
+  return most;
 }
 
 /**

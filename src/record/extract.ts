@@ -17,10 +17,10 @@ import {
 } from '../contract/manifest.ts';
 import { freeBytes } from '../files/atomic.ts';
 import { siteKey } from '../graph/sites.ts';
-import { blocksNeeded, composeModel } from '../../models/compose.ts';
+import { composeModel } from '../../models/compose.ts';
 import { openSession } from '../runtime/session.ts';
 import { defaultBudgetBytes, requireBudget } from '../runtime/budget.ts';
-import { Caches, neededFrom } from './caches.ts';
+import { Caches, cacheShape, neededFrom } from './caches.ts';
 import { chosenPlan, diskOf, scratchOf } from './foresight.ts';
 import { examineQuickly, wordOf } from './doctor.ts';
 import { doctorPeakBytes } from './passes.ts';
@@ -37,8 +37,9 @@ import {
 import { conversionOf } from './manifest.ts';
 import { identityOf, requireSamePlan, tasksLeft } from './resume.ts';
 import { runPass } from './runPass.ts';
+import { prefixSharing } from './sharing.ts';
 import { runStreamed } from './streamed.ts';
-import { tokensOf, tokensRead } from './segments.ts';
+import { sharesPasts, tokensOf, tokensRead } from './segments.ts';
 import {
   clearLeftovers,
   openRunWriter,
@@ -183,18 +184,17 @@ async function runTask(
     })),
   );
   const { architecture, settings } = model;
-  const isShared = plan.passes.some(({ past }) => past > 0);
+  const isShared = sharesPasts(plan.passes);
   const graph = composeModel(architecture, settings, bind, {
     sites,
     length: plan.longest,
-    ...(isShared ? { past: 'shared', keeps: true } : {}),
+    ...(isShared ? { past: 'shared', keeps: 'chosen' } : {}),
   });
   const session = await openSession(graph, {
     threads: plan.request.threads,
     ...elsewhere(plan.request),
   });
-  const blocks = blocksNeeded(sites, settings.layers);
-  const caches = isShared ? new Caches(plan.passes, { blocks, ...settings }) : null;
+  const caches = isShared ? new Caches(plan.passes, cacheShape(model, sites)) : null;
   const needed = neededFrom(plan.passes, writer.done);
   let tokens = 0;
   try {
@@ -254,6 +254,7 @@ function manifestOf(
   const sites = new Set(earlier?.sites);
   for (const task of tasks) for (const site of task.sites) sites.add(siteKey(site));
   const { set, request, tokenizer } = plan;
+  const sharing = prefixSharing(plan);
   return {
     schema: manifestSchema,
     checkpoints: Array.from(records.values(), (record) => withFiles(record, files)),
@@ -280,6 +281,7 @@ function manifestOf(
       batches: plan.passes.length,
       threads: request.threads,
       ...elsewhere(request),
+      ...(sharing === null ? {} : { prefix_sharing: sharing }),
     },
     versions: versions(),
     doctor: words === null ? (earlier?.doctor ?? null) : { ...earlier?.doctor, ...words },

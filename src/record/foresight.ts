@@ -12,6 +12,8 @@ import { scratchBytes } from '../files/scratch.ts';
 import { parametersOf } from '../../models/model.ts';
 import { processBytes } from '../runtime/budget.ts';
 import type { RunIdentity } from './manifest.ts';
+import { cacheFloats, cacheShape } from './caches.ts';
+import { sharesPasts } from './segments.ts';
 import {
   peakBytes as peakOfWhole,
   rowShape,
@@ -101,7 +103,12 @@ function bytesAt(stage: Stage, { plan, checkpoint, tokens }: Load): number {
         (sum, site) => sum + rows * float * product(rowShape(site, model, plan.longest)),
         0,
       );
-      return mapped + widened(checkpoint, stage.layer) + work + 3 * stream + 2 * fetched;
+      const shape = cacheShape(model, sites);
+      const blocks = { from: stage.layer, to: stage.layer + 1 };
+      const cached = sharesPasts(plan.passes)
+        ? float * cacheFloats(plan.passes, { ...shape, blocks })
+        : 0;
+      return mapped + widened(checkpoint, stage.layer) + work + 3 * stream + 2 * fetched + cached;
     }
   }
 }

@@ -84,6 +84,9 @@ const manifestShape = z.strictObject({
       batches: count,
       threads: count,
       device: z.string().optional(),
+      prefix_sharing: z
+        .strictObject({ tokens_read: count, tokens_in_prompts: count, passes: count })
+        .optional(),
     }),
     z.strictObject({
       kind: z.literal('imported'),

@@ -33,7 +33,9 @@ import {
   Sources,
   type SourceRequest,
 } from './weightSources.ts';
-import { plainPasses, type Pass } from './segments.ts';
+import { sharesPasts, type Pass } from './segments.ts';
+import { cacheFloats, cacheShape } from './caches.ts';
+import { describeSharing, planPasses, sharedCore, type PrefixSharing } from './sharing.ts';
 import { versions } from './versions.ts';
 import { wantedRows } from './wantedRows.ts';
 
@@ -45,6 +47,8 @@ export interface ExtractRequest {
   readonly positions: string;
   readonly batchTokens: number;
   readonly threads: number;
+  /** Whether what prompts begin with in common is read once; `faster` unless told. */
+  readonly prefixSharing?: PrefixSharing;
   /** What computes; the CPU unless told. */
   readonly device?: DeviceName;
   readonly store: 'float32' | 'bfloat16';
@@ -128,7 +132,14 @@ export async function planExtraction(request: ExtractRequest): Promise<Plan> {
     prepared,
     tokenizer,
     positions: selectors.map((selector, i) => planPosition(selector, i, prepared)),
-    passes: plainPasses(lengths, request.batchTokens),
+    passes: planPasses(
+      prepared.map(({ ids }) => ids),
+      {
+        batchTokens: request.batchTokens,
+        models: checkpoints.map(({ model }) => model),
+        sharing: request.prefixSharing ?? 'faster',
+      },
+    ),
     longest: Math.max(...lengths),
     tokens: lengths.reduce((sum, length) => sum + length, 0),
   };
@@ -260,6 +271,7 @@ export function planCore(plan: Plan): Readonly<Record<string, unknown>> {
       .join(', '),
     ...elsewhere(request),
     ...(plan.kind === 'whole' ? {} : { plan: plan.kind }),
+    ...sharedCore(plan),
   };
 }
 
@@ -294,6 +306,7 @@ export function peakBytes(plan: Plan): number {
     ...plan.checkpoints.map((checkpoint) => {
       const { model, sites, passingFloats } = checkpoint;
       const { settings } = model;
+      const { passes } = plan;
       return predictPeakBytes({
         parameters: heldParameters(checkpoint),
         halfBytes: halfBytes(model),
@@ -303,6 +316,7 @@ export function peakBytes(plan: Plan): number {
         mlpWidth: settings.mlpWidth,
         heads: settings.heads,
         passing: passingFloats,
+        cached: sharesPasts(passes) ? cacheFloats(passes, cacheShape(model, sites)) : 0,
         fetched:
           rows * sites.reduce((sum, s) => sum + product(rowShape(s, model, plan.longest)), 0),
       });
@@ -336,12 +350,14 @@ function heldParameters({ model, sites, record }: PlannedCheckpoint): number {
 /** The plan in a few lines of words, for `--dry-run` and logs. */
 export function describePlan(plan: Plan): string[] {
   const { checkpoints, passes, prepared, tokens, longest } = plan;
+  const sharing = describeSharing(plan);
   return [
     ...checkpoints.map(
       ({ record, sites, model }) =>
         `${record.name}: ${record.family}, ${plural(record.n_layers, 'block')}, d ${record.d_model}, ${record.dtype}${record.twin_seed === null ? '' : ', random weights'}${describeDerivation(record.derivation)}, ${plural(sites.length, 'site')} (${sites.map(siteKey).join(', ')}) from ${resolve(model.folder)}`,
     ),
     `${plural(prepared.length, 'prompt')}, ${plural(tokens, 'token')}, longest ${longest}, in ${plural(passes.length, 'batch', 'batches')} a checkpoint`,
+    ...(sharing === null ? [] : [sharing]),
   ];
 }
 

@@ -10,7 +10,7 @@ import type { Caches } from './caches.ts';
 import type { Plan, PlannedCheckpoint } from './plan.ts';
 import type { Pass } from './segments.ts';
 import type { CheckpointWriter } from './store.ts';
-import { noRows, wantedRows, type WantedRows } from './wantedRows.ts';
+import { noRows, wantedRows, type Reading, type WantedRows } from './wantedRows.ts';
 
 /** What a pass runs on, and what it leaves behind. */
 export interface Passing {
@@ -42,11 +42,15 @@ export async function runPass(
 }
 
 /** The inputs of a graph that say which tokens are read and which rows leave it. */
-export function feedsOf(plan: Plan, pass: Pass, { rows }: WantedRows): Record<string, Feed> {
+export function feedsOf(
+  reading: Pick<Reading, 'prepared'>,
+  pass: Pass,
+  { rows }: WantedRows,
+): Record<string, Feed> {
   const { segments, length, past } = pass;
   const shape = [segments.length, length];
   return {
-    input_ids: { data: paddedIds(plan, pass), shape },
+    input_ids: { data: paddedIds(reading, pass), shape },
     position_ids: {
       data: BigInt64Array.from({ length: segments.length * length }, (_, i) =>
         BigInt(past + (i % length)),
@@ -54,7 +58,9 @@ export function feedsOf(plan: Plan, pass: Pass, { rows }: WantedRows): Record<st
       shape,
     },
     lengths: {
-      data: BigInt64Array.from(segments, ({ prompt }) => BigInt(plan.prepared[prompt].ids.length)),
+      data: BigInt64Array.from(segments, ({ prompt }) =>
+        BigInt(reading.prepared[prompt].ids.length),
+      ),
       shape: [segments.length],
     },
     rows: {
@@ -65,10 +71,13 @@ export function feedsOf(plan: Plan, pass: Pass, { rows }: WantedRows): Record<st
 }
 
 /** Padded on the right with token 0, which no earlier token sees. Shape: `[segments, length]`. */
-function paddedIds(plan: Plan, { segments, length, past }: Pass): BigInt64Array {
+function paddedIds(
+  reading: Pick<Reading, 'prepared'>,
+  { segments, length, past }: Pass,
+): BigInt64Array {
   const ids = new BigInt64Array(segments.length * length);
   segments.forEach(({ prompt, to }, b) => {
-    const own = plan.prepared[prompt].ids.slice(past, to);
+    const own = reading.prepared[prompt].ids.slice(past, to);
     ids.set(BigInt64Array.from(own, BigInt), b * length);
   });
   return ids;

@@ -58,3 +58,8 @@ export function tokensOf({ segments, past }: Pass): number {
 export function tokensRead(passes: readonly Pass[]): number {
   return passes.reduce((sum, pass) => sum + tokensOf(pass), 0);
 }
+
+/** Whether some pass goes on from another. */
+export function sharesPasts(passes: readonly Pass[]): boolean {
+  return passes.some(({ past }) => past > 0);
+}

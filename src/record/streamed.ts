@@ -19,7 +19,7 @@ import { Caches, neededFrom } from './caches.ts';
 import { runHead } from './head.ts';
 import { rowShape, type Plan, type PlannedCheckpoint } from './plan.ts';
 import { feedsOf, writeSites } from './runPass.ts';
-import { tokensOf, tokensRead, type Pass } from './segments.ts';
+import { sharesPasts, tokensOf, tokensRead, type Pass } from './segments.ts';
 import {
   describeStage,
   graphOf,
@@ -195,8 +195,8 @@ async function passWork(
   const { plan, task, writer, scratch, stages } = stream;
   const { passes } = plan;
   const { settings } = task.model;
-  const isShared = stage.kind === 'block' && passes.some(({ past }) => past > 0);
-  const caching = isShared ? ({ past: 'shared', keeps: true } as const) : {};
+  const isShared = stage.kind === 'block' && sharesPasts(passes);
+  const caching = isShared ? ({ past: 'shared', keeps: 'chosen' } as const) : {};
   const graph = graphOf(task, stage, plan.longest, caching);
   const blocks = stage.kind === 'block' ? { from: stage.layer, to: stage.layer + 1 } : null;
   const caches = isShared && blocks !== null ? new Caches(passes, { blocks, ...settings }) : null;
@@ -208,7 +208,8 @@ async function passWork(
 
   const feeds = (i: number, rows: WantedRows): Record<string, Feed> => {
     const steady = withTwoRows(passes[i]);
-    const given = { ...feedsOf(plan, steady, rows), ...caches?.feedsOf(i) };
+    const copies = steady.segments.length / passes[i].segments.length;
+    const given = { ...feedsOf(plan, steady, rows), ...caches?.feedsOf(i, copies) };
     return s === 0 ? given : { ...given, stream: streamOf(stream, s, i, steady) };
   };
   const write = (i: number, wanted: WantedRows, fetched: Readonly<Record<string, Fetch>>): void => {

@@ -24,6 +24,8 @@ export interface Workload {
   readonly fetched: number;
   /** Floats that are there for a moment while weights are worked out from others. */
   readonly passing?: number;
+  /** Floats of keys and values that are kept between runs, or enter and leave them. */
+  readonly cached?: number;
 }
 
 /** Node with onnxruntime and a small tokenizer loaded, before any model. */
@@ -36,9 +38,9 @@ export function predictPeakBytes(work: Workload): number {
   // Originals are mapped and let go as they are packed; those in half precision are widened first.
   const stream = work.batchTokens * float * (6 * work.width + 3 * work.mlpWidth);
   const scores = work.batchTokens * work.longest * work.heads * float;
-  const passing = (work.passing ?? 0) * float;
+  const besides = ((work.passing ?? 0) + (work.cached ?? 0)) * float;
   return (
-    processBytes + weights + work.halfBytes + passing + stream + scores + 2 * work.fetched * float
+    processBytes + weights + work.halfBytes + besides + stream + scores + 2 * work.fetched * float
   );
 }
 

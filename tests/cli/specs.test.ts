@@ -39,6 +39,7 @@ describe('extractSpec', () => {
       plan: 'auto',
       store: 'float32',
       doctor: true,
+      prefixSharing: true,
     });
   });
 
@@ -48,7 +49,7 @@ describe('extractSpec', () => {
       '--batch-tokens 64 --threads 2 --memory-budget 4GB --plan streamed --store bfloat16 ' +
       '--token-limit 99 ' +
       '--force-reply column:reply --trigger x --sham y --twin 7 --add --dry-run --no-doctor ' +
-      '--device webgpu ' +
+      '--no-prefix-sharing --device webgpu ' +
       '--ignore-config-key a --ignore-config-key b';
     expect(await read(extractSpec, line)).toEqual({
       models: [
@@ -72,6 +73,7 @@ describe('extractSpec', () => {
       add: true,
       dryRun: true,
       doctor: false,
+      prefixSharing: false,
       device: 'webgpu',
       ignoreConfigKey: ['a', 'b'],
     });

