@@ -70,13 +70,13 @@ export class Caches {
     const { parents, segments, past } = this.#passes[i];
     const { keyHeads, headDim } = this.#shape;
     const given: Kept[] = [];
-    const places = new Map<string, number>();
-    const rowOf = parents.map(({ pass, row }) => {
-      const known = places.get(`${pass} ${row}`);
+    const found = new Map<string, number>();
+    const places = parents.map(({ pass, row }) => {
+      const known = found.get(`${pass} ${row}`);
       if (known !== undefined) return known;
       const kept = this.#kept.get(pass)?.get(row);
       invariant(kept !== undefined, `pass ${i} goes on from row ${row} of pass ${pass}, not kept`);
-      places.set(`${pass} ${row}`, given.length);
+      found.set(`${pass} ${row}`, given.length);
       return given.push(kept) - 1;
     });
     // A pass that goes on from nothing goes on from one past of no tokens.
@@ -88,7 +88,7 @@ export class Caches {
       );
       return [name, { data, shape }] as const;
     });
-    const once = parents.length === 0 ? segments.map(() => 0) : rowOf;
+    const once = parents.length === 0 ? segments.map(() => 0) : places;
     const rows = Array.from({ length: copies }, () => once).flat();
     const kept = [...this.#uses[i].keys()];
     return {

@@ -77,7 +77,7 @@ export function bestLevels(branches: readonly Branch[], costs: PassCosts): numbe
   }
   const levels: number[] = [];
   for (let end = values.length; end > 0; end = cut[end]) levels.push(values[cut[end]]);
-  return levels.reverse().filter((level) => level > 0);
+  return levels.toReversed().filter((level) => level > 0);
 }
 
 /** Branches and their tokens by what they share; those that add no tokens are none's concern. */

@@ -112,7 +112,7 @@ class Queues {
     }
     const longest = this.#reads[level.branches[level.branches.length - 1]].length;
     const rows = rowsOf(longest - past, past, costs);
-    const taken = level.branches.splice(-rows).reverse();
+    const taken = level.branches.splice(-rows).toReversed();
     if (level.branches.length === 0) this.#levels.delete(past);
     return taken;
   }
