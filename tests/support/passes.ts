@@ -20,6 +20,7 @@ export function readingOf(prompts: readonly (readonly number[])[]): Reading {
       prompt,
       ids,
       promptLength: ids.length,
+      bos: null,
       tokens: ids.map(() => null),
       unknown: 0,
       positions: [{ indices: ids.map((_, token) => token), reason: null, note: null }],
