@@ -69,12 +69,14 @@ export function openScratch(path: string, sizes: readonly number[]): Scratch {
     },
     read(part, tag) {
       const head = Buffer.alloc(headBytes);
-      transfer(path, head, starts[part], (...at) => readSync(fd, ...at));
+      if (!transfer(path, head, starts[part], (...at) => readSync(fd, ...at))) return null;
       const length = head.readDoubleLE(32);
       if (!Number.isInteger(length) || length < 0 || length > sizes[part]) return null;
       const values = buffer.subarray(0, length);
       const bytes = bytesOf(values);
-      transfer(path, bytes, starts[part] + headBytes, (...at) => readSync(fd, ...at));
+      const place = starts[part] + headBytes;
+      // A file that ends early would leave in the buffer what was read before.
+      if (!transfer(path, bytes, place, (...at) => readSync(fd, ...at))) return null;
       return digest(tag, bytes).equals(head.subarray(0, 32)) ? values : null;
     },
     sync: () => fdatasyncSync(fd),
@@ -128,13 +130,14 @@ function bytesOf(values: Float32Array): Uint8Array {
 
 type Transfer = (bytes: Uint8Array, from: number, length: number, position: number) => number;
 
-/** Moves all of the bytes, in as many steps as the system takes. */
-function transfer(path: string, bytes: Uint8Array, position: number, step: Transfer): void {
+/** Moves all of the bytes, in as many steps as the system takes; false where the file ends before. */
+function transfer(path: string, bytes: Uint8Array, position: number, step: Transfer): boolean {
   for (let done = 0; done < bytes.length;) {
     const moved = roomFor(path, () => step(bytes, done, bytes.length - done, position + done));
-    if (moved === 0) return; // the file ends here, and the digest will say so
+    if (moved === 0) return false;
     done += moved;
   }
+  return true;
 }
 
 /** @throws {UserError} `DISK_FULL` where there is no room for what `move` does. */
