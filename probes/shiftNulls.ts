@@ -9,7 +9,7 @@ import type { Random } from '../src/base/random.ts';
 import { rowAt } from '../src/math/rows.ts';
 import { axpy, cosine } from '../src/math/vectors.ts';
 import type { Contrast } from './contrast.ts';
-import { cosineBand, isotropic, type CosineBand, type DirectionNull } from './nulls.ts';
+import { cosineBand, type CosineBand, type DirectionNull } from './nulls.ts';
 
 export type ShiftNullFamily =
   | 'isotropic'
@@ -51,13 +51,12 @@ export function shiftNulls(
     isResidual ? gap(contrast, atoms, others) : mean(contrast, atoms);
   const reference = shift(untriggered, benignUntriggered);
   const observed = cosine(shift(target, benign), reference);
-  const first = Float64Array.from({ length: d }, (_, j) => Number(j === 0));
   const band = (family: ShiftNullFamily, draw: DirectionNull): ShiftNull => {
-    const against = family === 'isotropic' ? first : reference;
+    const against = family === 'isotropic' ? [1, 0] : reference;
     return { family, ...cosineBand(against, observed, draw, draws, random.fork(family)) };
   };
   return [
-    band('isotropic', isotropic(d)),
+    band('isotropic', (r) => alongAndAcross(d, r)),
     band('covariance', (r) => scatter(contrast, target, r)),
     band('random difference', (r) => gap(contrast, ...halves(target, r))),
     band('shuffled labels', (r) => shift(...dealt(contrast, target, benign, r))),
@@ -66,6 +65,17 @@ export function shiftNulls(
       return shift(drawn, benign);
     }),
   ];
+}
+
+/**
+ * A direction that is uniform on the sphere, as what it has along a given one and how much across: all that
+ * a cosine needs. A sum of squared normals is drawn two by two, −2 log U each.
+ */
+function alongAndAcross(d: number, random: Random): Float64Array {
+  const along = random.normal();
+  let across = d % 2 === 0 ? random.normal() ** 2 : 0;
+  for (let pairs = (d - 1) >> 1; pairs > 0; pairs--) across -= 2 * Math.log(1 - random.uniform());
+  return Float64Array.of(along, Math.sqrt(across));
 }
 
 function mean({ atoms, sums }: Contrast, of: Atoms): Float64Array {
