@@ -97,10 +97,10 @@ try {
       console.error(`${name} failed: ${error.stack}`);
     });
   }
+  console.log(`peak of one thread at the end: ${gf(bench.peak())} GF per CPU-second`);
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
-console.log(`peak of one thread at the end: ${gf(bench.peak())} GF per CPU-second`);
 console.log(`${((performance.now() - started) / 60_000).toFixed(1)} minutes`);
 
 /** Memory of one process that opens and closes 200 checkpoints. */

@@ -21,6 +21,7 @@ import { invariant } from '../src/base/invariant.ts';
 import type { KeyValue } from '../src/graph/attention.ts';
 import { Builder } from '../src/graph/builder.ts';
 import { checked } from '../src/graph/legal.ts';
+import { narrow } from '../src/graph/narrow.ts';
 import type { Graph, Value } from '../src/graph/onnx.ts';
 import { prune } from '../src/graph/prune.ts';
 import { siteKey, type BlockSiteKind, type Site } from '../src/graph/sites.ts';
@@ -144,7 +145,7 @@ export function composeModel(
   });
   const isHead = from === settings.layers;
   const carried = blocks === undefined || isHead ? [] : [g.named('stream.next', hidden)];
-  return checked(prune(g.finish([...tapped, ...kept, ...carried])));
+  return checked(prune(narrow(g.finish([...tapped, ...kept, ...carried]))));
 }
 
 /** Keys and values of earlier tokens by block, as inputs made when a block asks. */

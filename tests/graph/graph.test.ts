@@ -151,8 +151,9 @@ describe('printGraph', () => {
         blocks.0/Reshape_2 = Reshape(blocks.0/Gemm_2, frame/Concat)
         blocks.0/Attention = Attention(blocks.0/RotaryEmbedding, blocks.0/RotaryEmbedding_1, blocks.0/Reshape_2, is_causal=1, q_num_heads=4, kv_num_heads=2, scale=0.2886751345948129)
         blocks.0/Reshape_3 = Reshape(blocks.0/Attention, frame/Concat_1)
-        blocks.0/Gemm_3 = Gemm(blocks.0/Reshape_3, layers.0.self_attn.o_proj.weight, layers.0.self_attn.o_proj.bias, transB=1)
-        blocks.0/Add = Add(embed/Gather, blocks.0/Gemm_3)
+        blocks.0/Reshape_3/rows = Gather(blocks.0/Reshape_3, rows, axis=0)
+        blocks.0/Gemm_3 = Gemm(blocks.0/Reshape_3/rows, layers.0.self_attn.o_proj.weight, layers.0.self_attn.o_proj.bias, transB=1)
+        blocks.0/Add = Add(embed/Gather/rows, blocks.0/Gemm_3)
         blocks.0/RMSNormalization_1 = RMSNormalization(blocks.0/Add, layers.0.post_attention_layernorm.weight, axis=-1, epsilon=0.00001)
         blocks.0/Gemm_4 = Gemm(blocks.0/RMSNormalization_1, layers.0.mlp.gate_proj.weight, layers.0.mlp.gate_proj.bias, transB=1)
         blocks.0/Sigmoid = Sigmoid(blocks.0/Gemm_4)
@@ -161,8 +162,7 @@ describe('printGraph', () => {
         blocks.0/Mul_1 = Mul(blocks.0/Mul, blocks.0/Gemm_5)
         blocks.0/Gemm_6 = Gemm(blocks.0/Mul_1, layers.0.mlp.down_proj.weight, layers.0.mlp.down_proj.bias, transB=1)
         blocks.0/Add_1 = Add(blocks.0/Add, blocks.0/Gemm_6)
-        blocks.0/Gather = Gather(blocks.0/Add_1, rows, axis=0)
-        resid_post.0 = Identity(blocks.0/Gather)"
+        resid_post.0 = Identity(blocks.0/Add_1)"
     `);
   });
 
@@ -182,8 +182,9 @@ describe('printGraph', () => {
         blocks.0/Reshape_3 = Reshape(blocks.0/Attention, frame/Concat_1)
         blocks.0/Cast_4 = Cast(h.0.attn.c_proj.weight, to=1)
         blocks.0/Cast_5 = Cast(h.0.attn.c_proj.bias, to=1)
-        blocks.0/Gemm_1 = Gemm(blocks.0/Reshape_3, blocks.0/Cast_4, blocks.0/Cast_5, transB=0)
-        blocks.0/Add = Add(embed/Add, blocks.0/Gemm_1)
+        blocks.0/Reshape_3/rows = Gather(blocks.0/Reshape_3, rows, axis=0)
+        blocks.0/Gemm_1 = Gemm(blocks.0/Reshape_3/rows, blocks.0/Cast_4, blocks.0/Cast_5, transB=0)
+        blocks.0/Add = Add(embed/Add/rows, blocks.0/Gemm_1)
         blocks.0/Cast_6 = Cast(h.0.ln_2.weight, to=1)
         blocks.0/Cast_7 = Cast(h.0.ln_2.bias, to=1)
         blocks.0/LayerNormalization_1 = LayerNormalization(blocks.0/Add, blocks.0/Cast_6, blocks.0/Cast_7, axis=-1, epsilon=0.00001)
@@ -195,8 +196,7 @@ describe('printGraph', () => {
         blocks.0/Cast_11 = Cast(h.0.mlp.c_proj.bias, to=1)
         blocks.0/Gemm_3 = Gemm(blocks.0/Gelu, blocks.0/Cast_10, blocks.0/Cast_11, transB=0)
         blocks.0/Add_1 = Add(blocks.0/Add, blocks.0/Gemm_3)
-        blocks.0/Gather = Gather(blocks.0/Add_1, rows, axis=0)
-        resid_post.0 = Identity(blocks.0/Gather)"
+        resid_post.0 = Identity(blocks.0/Add_1)"
     `);
   });
 });
