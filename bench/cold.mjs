@@ -43,13 +43,13 @@ export async function cold(bench, hasTime) {
   }
 }
 
-let runs = 0;
+let runCount = 0;
 
 function ourCommand(bench, folder, prompts, limit, threads) {
   const rows = JSON.parse(readFileSync(prompts, 'utf8')).slice(0, limit);
   const jsonl = join(bench.scratch, 'prompts.jsonl');
   writeFileSync(jsonl, rows.map((ids, i) => `${JSON.stringify({ id: `p${i}`, ids })}\n`).join(''));
-  const out = join(bench.scratch, `run${runs++}`);
+  const out = join(bench.scratch, `run${runCount++}`);
   const options = `--sites resid_post --positions last --threads ${threads} --json`.split(' ');
   return [
     process.execPath,
@@ -108,7 +108,7 @@ export async function large(bench) {
     const theirs = await bench.watched(dtype, commandOf(bench, 'hooks', folder, 1, tasks, dtype));
     if (theirs === undefined) continue;
     const { wall, cpu, peak_mb } = theirs;
-    const [line] = theirs.stdout.split('\n').filter((text) => text.startsWith('{'));
+    const line = theirs.stdout.split('\n').find((text) => text.startsWith('{'));
     seen[`hooks, ${dtype}`] = [{ wall, cpu, peak_mb }];
     bench.record('large', { wall, cpu, peak_mb, ...JSON.parse(line) });
   }

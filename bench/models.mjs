@@ -39,8 +39,7 @@ export function operationsPerToken(config) {
 const root = fileURLToPath(new URL('../runs/bench', import.meta.url));
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const words = process.argv.slice(2).filter((word) => word !== '--large');
-  const folder = words[0] ?? root;
+  const folder = process.argv.slice(2).find((word) => word !== '--large') ?? root;
   for (const name of Object.keys(shapes)) writeModel(join(folder, name), name);
   if (process.argv.includes('--large')) writeModel(join(folder, 'llama-1b'), 'llama-1b');
   for (const set of promptSets()) writePrompts(folder, set);

@@ -77,8 +77,8 @@ function likeliestLast(name: string): number[] {
   const [, positions, vocabulary] = logits.shape;
   const values = floatsOf(logits);
   return prompts.map((ids, i) => {
-    const start = (i * positions + ids.length - 1) * vocabulary;
-    const own = values.subarray(start, start + vocabulary);
+    const at = (i * positions + ids.length - 1) * vocabulary;
+    const own = values.subarray(at, at + vocabulary);
     return own.indexOf(Math.max(...own));
   });
 }
