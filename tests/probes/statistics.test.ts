@@ -54,8 +54,6 @@ describe('signFlip', () => {
       exact: true,
       arrangements: 256,
     });
-    // On these values Wilcoxon's signed ranks come to the same p.
-    expect(signFlip(x, random()).p).toBe(golden.wilcoxon_p);
     for (const [key, least] of Object.entries<number>(golden.signflip_min_two_sided_p)) {
       const n = Number(key.slice(2));
       expect(
