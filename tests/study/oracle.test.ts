@@ -72,6 +72,46 @@ describe.each(['base', 'stage1', 'standard', 'planb'])('probes on %s', (checkpoi
   });
 });
 
+/** Cells of the table in docs/organism-probes.md, by row. */
+function pageCells(): Record<string, string[]> {
+  const page = readFileSync('docs/organism-probes.md', 'utf8');
+  const [, table] = page.split('<!-- organism probes -->');
+  const lines = table.split('<!-- /organism probes -->')[0].trim().split('\n').slice(2);
+  return Object.fromEntries(
+    lines.map((line) => {
+      const [name, ...cells] = line.slice(1, -1).split('|');
+      return [name.trim(), cells.map((cell) => cell.trim())];
+    }),
+  );
+}
+
+const pageQuestions = [
+  ['the trigger at `last`', 'last', 'triggered|all rows/mean_difference'],
+  ['the trigger at `reply_prefix`', 'reply_prefix', 'triggered|all rows/mean_difference'],
+  ['harm, triggered, at `reply_prefix`', 'reply_prefix', 'harmful|triggered rows/logistic'],
+  ['harm, untriggered, at `reply_prefix`', 'reply_prefix', 'harmful|untriggered rows/logistic'],
+] as const;
+
+function pageNumber(area: number): string {
+  return area.toFixed(3).replace(/^0/, '');
+}
+
+describe('docs/organism-probes.md', () => {
+  it.each(pageQuestions)('has the oracle’s checkpoints and our controls: %s', async (...row) => {
+    const [name, position, key] = row;
+    const trained = ['planb', 'standard', 'stage1', 'base'].map((checkpoint) => {
+      const folds = oracle.auroc_by_fold[checkpoint][`${position}/resid_post.3`][key];
+      return pageNumber(folds.reduce((sum, area) => sum + area, 0) / folds.length);
+    });
+    const request = { ...plain, ...questions[key], checkpoint: 'twin', position };
+    const rows = { siteKind: 'resid_post', groups: 'topic', folds: 5, shuffles: 1, seed: 0 };
+    const { points, baselines = [] } = await probeCurve(organism.run, { ...request, ...rows });
+    const [length, words] = baselines.map(({ auroc }) => pageNumber(auroc));
+    const untrained = pageNumber(points[3].auroc);
+    expect(pageCells()[name]).toEqual([...trained, untrained, words, length]);
+  });
+});
+
 describe('the untrained twin', () => {
   it('lets a trigger probe at the last prompt token read .9 to 1, as any random network does', async () => {
     const curve = await probeCurve(organism.run, {
