@@ -11,9 +11,11 @@ import { PCA } from 'ml-pca';
 
 import { UserError } from '../src/base/errors.ts';
 import { invariant } from '../src/base/invariant.ts';
+import { leadingEigen } from '../src/math/leading.ts';
+import { here, rowGramSteps, type Steps } from '../src/math/multiply.ts';
 import { rowAt } from '../src/math/rows.ts';
 import type { Rows } from '../src/math/rows.ts';
-import { axpy, columnGram, columnMeans, dot, norm, rowGram } from '../src/math/vectors.ts';
+import { axpy, columnMeans, dot, norm, transposed } from '../src/math/vectors.ts';
 
 export interface FrozenPca {
   /** `[d]`. */
@@ -32,6 +34,9 @@ export interface FrozenPca {
  */
 const rankTolerance = 1e-12;
 
+/** With so many times fewer components than rows and columns, only the leading ones are worked out. */
+const fewToAll = 8;
+
 /**
  * The first k principal components. Shape: `[n, d] → [k, d]`.
  *
@@ -39,9 +44,14 @@ const rankTolerance = 1e-12;
  * @see Jolliffe 2002, Principal Component Analysis, §3.5.
  */
 export function fitPca(rows: Rows, k: number): FrozenPca {
+  return here(fitPcaSteps(rows, k));
+}
+
+/** As `fitPca`, asking for its large products. */
+export function* fitPcaSteps(rows: Rows, k: number): Steps<FrozenPca> {
   checkFinite(rows);
   const mean = columnMeans(rows);
-  return principal(about(rows, mean), mean, k);
+  return yield* principal(about(rows, mean), mean, k);
 }
 
 /**
@@ -57,6 +67,16 @@ export function fitPca(rows: Rows, k: number): FrozenPca {
  * @see Patashnik, Lu, Bermano and Cohen-Or 2020, Comput. Vis. Media 6, for the aim; the objective is ours.
  */
 export function fitTemporalPca(before: Rows, after: Rows, k: number, weight?: number): FrozenPca {
+  return here(fitTemporalPcaSteps(before, after, k, weight));
+}
+
+/** As `fitTemporalPca`, asking for its large products. */
+export function* fitTemporalPcaSteps(
+  before: Rows,
+  after: Rows,
+  k: number,
+  weight?: number,
+): Steps<FrozenPca> {
   invariant(before.n === after.n && before.d === after.d, 'a shift between unequal matrices');
   checkFinite(before);
   checkFinite(after);
@@ -72,7 +92,7 @@ export function fitTemporalPca(before: Rows, after: Rows, k: number, weight?: nu
   const factor = weight ?? (moved > 0 ? Math.sqrt(dot(rows, rows) / moved) : 0);
   for (let at = 0; at < n * d; at++) shifts[at] *= factor;
   const origin = means[0].map((value, j) => (value + means[1][j]) / 2);
-  return principal({ n: 3 * n, d, data }, origin, k);
+  return yield* principal({ n: 3 * n, d, data }, origin, k);
 }
 
 function checkFinite(rows: Rows): void {
@@ -85,11 +105,12 @@ function checkFinite(rows: Rows): void {
 }
 
 /** Components of rows about 0. */
-function principal(rows: Rows, mean: Float64Array, k: number): FrozenPca {
+function* principal(rows: Rows, mean: Float64Array, k: number): Steps<FrozenPca> {
   invariant(Number.isInteger(k) && k > 0, `${k} principal components`);
   const total = dot(rows.data, rows.data);
   const isTall = rows.n >= rows.d;
-  const { values, axes } = leading(isTall ? columnGram(rows) : rowGram(rows), k);
+  const gram = yield* rowGramSteps(isTall ? transposed(rows) : rows);
+  const { values, axes } = yield* leading(gram, k);
   const rank = values.filter((value) => value > rankTolerance * values[0]).length;
   if (rank < k) {
     throw new UserError(
@@ -144,11 +165,18 @@ function about(rows: Rows, mean: Float64Array): Rows {
 }
 
 /** The k largest eigenvalues of a symmetric matrix, or all if it is smaller, with their unit eigenvectors. */
-function leading(
+function* leading(
   square: Float64Array,
   k: number,
-): { readonly values: readonly number[]; readonly axes: readonly Float64Array[] } {
+): Steps<{ readonly values: readonly number[]; readonly axes: readonly Float64Array[] }> {
   const n = Math.sqrt(square.length);
+  if (n >= fewToAll * k) {
+    const found = yield* leadingEigen(square, n, k);
+    if (found !== null) {
+      const axes = Array.from({ length: k }, (_, c) => found.vectors.slice(c * n, (c + 1) * n));
+      return { values: [...found.values], axes };
+    }
+  }
   const matrix = Array.from({ length: n }, (_, i) => [...square.subarray(i * n, (i + 1) * n)]);
   const pca = new PCA(matrix, { isCovarianceMatrix: true });
   const vectors = pca.getEigenvectors();

@@ -49,6 +49,20 @@ describe('fitPca', () => {
     );
   });
 
+  it.each([
+    ['more rows than columns', 150, 60],
+    ['fewer rows than columns', 60, 150],
+  ])('finds the leading components alone as it finds all of them: %s', (_, n, d) => {
+    const rows = cloud(n, d);
+    const few = fitPca(rows, 3);
+    const all = fitPca(rows, 50);
+    for (let c = 0; c < 3; c++) {
+      expect(few.variances[c] / all.variances[c]).toBeCloseTo(1, 12);
+      expect(few.explained[c]).toBeCloseTo(all.explained[c], 12);
+      expect(dot(rowAt(few.components, c), rowAt(all.components, c))).toBeCloseTo(1, 10);
+    }
+  });
+
   it('matches the older oracle of scikit-learn', () => {
     const oracle: Record<string, number[]> = readGolden('oracles/science.json');
     const rows = sines(40, 6, 1);
