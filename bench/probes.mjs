@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fitMany } from '../dist/probes/logisticFits.js';
 import { gradientTolerance, looseTolerance } from '../dist/probes/logistic.js';
-import { fitPca } from '../dist/probes/pca.js';
+import { fitPcaSteps } from '../dist/probes/pca.js';
 import { Random } from '../dist/src/base/random.js';
 import { through } from '../dist/src/math/multiply.js';
 import { withMultiply } from '../dist/src/runtime/multiply.js';
@@ -137,7 +137,7 @@ async function ours(folder, part) {
           drawn.map((labelling) => problem(trains[0], labelling, 0.01)),
         );
       },
-      pca: async () => fitPca(rows, 10),
+      pca: async () => await through(fitPcaSteps(rows, 10), multiply),
       check: async () => {
         const problems = strengths.map((c) => problem(trains[0], labels, c));
         const weights = Float64Array.from((await fit(rows, problems)).flatMap((w) => [...w]));

@@ -7,10 +7,11 @@
 
 import { invariant } from '../src/base/invariant.ts';
 import { symmetricEigen } from '../src/math/decompose.ts';
+import { here, rowGramSteps, type Steps } from '../src/math/multiply.ts';
 import { rowProducts } from '../src/math/products.ts';
 import { takeRows } from '../src/math/rows.ts';
 import type { Rows } from '../src/math/rows.ts';
-import { dot, rowGram, timesTransposed } from '../src/math/vectors.ts';
+import { dot, timesTransposed } from '../src/math/vectors.ts';
 
 export interface AffineShift {
   /** Share of the held-out variation about the training mean that the map explains; below 0 it is worse than the mean. */
@@ -36,12 +37,24 @@ export function affineShift(
   triggered: readonly number[],
   folds: ArrayLike<number>,
 ): AffineShift | null {
+  return here(affineShiftSteps(before, after, untriggered, triggered, folds));
+}
+
+/** As `affineShift`, asking for its large products. */
+export function* affineShiftSteps(
+  before: Rows,
+  after: Rows,
+  untriggered: readonly number[],
+  triggered: readonly number[],
+  folds: ArrayLike<number>,
+): Steps<AffineShift | null> {
   invariant(before.n === after.n && before.d === after.d, 'shifts of unequal matrices');
   const rows = [...untriggered, ...triggered];
   const h = takeRows(before, rows);
   const delta = takeRows(after, rows);
   for (let i = 0; i < delta.data.length; i++) delta.data[i] -= h.data[i];
-  const grams = { h: rowGram(h), delta: rowGram(delta), n: rows.length };
+  const [ofH, ofDelta] = [yield* rowGramSteps(h), yield* rowGramSteps(delta)];
+  const grams = { h: ofH, delta: ofDelta, n: rows.length };
   const errors = { u: 0, uTotal: 0, t: 0, tTotal: 0 };
   const ridges: number[] = [];
   const names = [...new Set(untriggered.map((row) => folds[row]))];

@@ -33,6 +33,8 @@ export interface LogisticFit {
   readonly scores: Float64Array;
 }
 
+/** Below so many numbers float32 saves nothing. */
+const small = 2 ** 17;
 /** Fits under way at once: enough for the products to be worth it. */
 const most = 64;
 /** So many wait for an evaluation in float64, unless nothing else is left to do. */
@@ -53,7 +55,7 @@ export function* fitMany(
 ): Steps<void> {
   const common = frameOf(rows, undefined, framing);
   const exact = sides(inFrame(rows, undefined, common));
-  const fast = { x: inSingle(exact.x), xt: inSingle(exact.xt) };
+  const fast = rows.n * rows.d < small ? exact : { x: inSingle(exact.x), xt: inSingle(exact.xt) };
   const preconditioner = yield* preconditionerOf(exact, fast, problems);
   const spreads = columnDeviations(exact.x, new Float64Array(rows.d));
   const frames = new Map<Int32Array, FramePair>();

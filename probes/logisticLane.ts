@@ -183,7 +183,9 @@ export class Lane {
     this.#value = c * (loss + Math.log(product));
     this.#sum = sum;
     // A sum of n terms that are as often too high as too low.
-    this.#noise = rounding * c * this.#frame.spread * Math.sqrt(squares * train.length);
+    const isExact = data instanceof Float64Array && residuals.data instanceof Float64Array;
+    const unit = isExact ? 0 : rounding;
+    this.#noise = unit * c * this.#frame.spread * Math.sqrt(squares * train.length);
   }
 
   /** Reads what the change of the residuals does to the gradient, and adds the penalty. */

@@ -8,7 +8,7 @@
  */
 
 import { invertDefinite } from '../src/math/invert.ts';
-import { inSingle, rowGramSteps, times, type Steps } from '../src/math/multiply.ts';
+import { inDouble, inSingle, rowGramSteps, times, type Steps } from '../src/math/multiply.ts';
 import type { Rows } from '../src/math/rows.ts';
 import type { LogisticProblem } from './logisticLane.ts';
 
@@ -31,32 +31,37 @@ export interface Preconditioner {
  */
 const largestBound = 1e6;
 
-/** @param exact The rows in their common frame, `[n, d]`, in float64; `fast` in float32. */
+/** @param exact The rows in their common frame, `[n, d]`, in float64. @param fast The same in the precision of a step. */
 export function* preconditionerOf(
   exact: Sides,
   fast: Sides,
   problems: readonly LogisticProblem[],
 ): Steps<Preconditioner> {
   const { n, d } = exact.x;
+  // All factors of a product are of one precision.
+  const cast = fast.x.data instanceof Float32Array ? inSingle : inDouble;
   const logs = problems.reduce((sum, { c }) => sum + Math.log(c), 0);
   const trained = problems.reduce((sum, { train }) => sum + train.length, 0);
   const c = (Math.exp(logs / problems.length) * trained) / problems.length / n / 4;
   if (d <= n) {
     const gram = yield* rowGramSteps(exact.xt);
-    const inverse = yield* inverseOf(gram, c, 1);
-    return { intercept: c * n, raise: (gradients) => times(inverse, columnsOf(gradients, d)) };
+    const inverse = cast(yield* inverseOf(gram, c, 1));
+    return {
+      intercept: c * n,
+      raise: (gradients) => times(inverse, cast(columnsOf(gradients, d))),
+    };
   }
   const gram = yield* rowGramSteps(exact.x);
   let trace = 0;
   for (let i = 0; i < n; i++) trace += gram[i * n + i];
   // (I + cXᵀX)⁻¹ = I − Xᵀ(I/c + XXᵀ)⁻¹X
   const ridge = Math.max(1 / c, trace / largestBound);
-  const inner = yield* inverseOf(gram, 1, ridge);
+  const inner = cast(yield* inverseOf(gram, 1, ridge));
   const raise = function* (gradients: readonly Float64Array[]): Steps<Rows> {
-    const columns = columnsOf(gradients, d);
+    const columns = cast(columnsOf(gradients, d));
     const scores = yield* times(fast.x, columns);
-    const solved = yield* times(inner, inSingle(scores));
-    const taken = yield* times(fast.xt, inSingle(solved));
+    const solved = yield* times(inner, cast(scores));
+    const taken = yield* times(fast.xt, cast(solved));
     const data = new Float64Array(columns.data.length);
     for (let at = 0; at < data.length; at++) data[at] = columns.data[at] - taken.data[at];
     return { n: d, d: gradients.length, data };
@@ -64,17 +69,17 @@ export function* preconditionerOf(
   return { intercept: n / ridge, raise };
 }
 
-/** (c · gram + ridge · I)⁻¹ in float32. */
+/** (c · gram + ridge · I)⁻¹ */
 function* inverseOf(gram: Float64Array, c: number, ridge: number): Steps<Rows> {
   const n = Math.sqrt(gram.length);
   const bound = gram.map((value) => c * value);
   for (let i = 0; i < n; i++) bound[i * n + i] += ridge;
-  return inSingle({ n, d: n, data: yield* invertDefinite(bound, n) });
+  return { n, d: n, data: yield* invertDefinite(bound, n) };
 }
 
 function columnsOf(vectors: readonly Float64Array[], n: number): Rows {
   const k = vectors.length;
-  const data = new Float32Array(n * k);
+  const data = new Float64Array(n * k);
   vectors.forEach((vector, l) => {
     for (let j = 0, at = l; j < n; j++, at += k) data[at] = vector[j];
   });

@@ -8,9 +8,10 @@
 import type { Random } from '../src/base/random.ts';
 import { invariant } from '../src/base/invariant.ts';
 import { symmetricEigen } from '../src/math/decompose.ts';
+import { here, rowGramSteps, type Steps } from '../src/math/multiply.ts';
 import { rowAt } from '../src/math/rows.ts';
 import type { Rows } from '../src/math/rows.ts';
-import { axpy, centred, columnGram, dot, norm, rowGram } from '../src/math/vectors.ts';
+import { axpy, centred, columnGram, dot, norm, rowGram, transposed } from '../src/math/vectors.ts';
 
 export interface Spectrum {
   /** Orthonormal, largest variance first, `[r, d]`. */
@@ -149,8 +150,13 @@ function ledoitWolf(x: Rows, eigenvalues: Float64Array): number {
 
 /** `participationRatio` of rows about their mean, without finding axes; NaN for fewer than two rows. Shape: `[n, d]`. */
 export function participationOf(rows: Rows): number {
+  return here(participationSteps(rows));
+}
+
+/** As `participationOf`, asking for its large product. */
+export function* participationSteps(rows: Rows): Steps<number> {
   const x = centred(rows);
-  const gram = x.n < x.d ? rowGram(x) : columnGram(x);
+  const gram = yield* rowGramSteps(x.n < x.d ? x : transposed(x));
   const size = Math.min(x.n, x.d);
   let trace = 0;
   for (let i = 0; i < size; i++) trace += gram[i * size + i];

@@ -73,7 +73,7 @@ export function* rowGramSteps(x: Rows): Steps<Float64Array> {
 }
 
 /** The same numbers in float64. */
-function inDouble({ n, d, data }: Rows): Rows {
+export function inDouble({ n, d, data }: Rows): Rows {
   return data instanceof Float64Array ? { n, d, data } : { n, d, data: Float64Array.from(data) };
 }
 

@@ -17,9 +17,10 @@ import type {
 import { sha256OfBytes } from '../files/atomic.ts';
 import { parseSite } from '../graph/sites.ts';
 import { percentileInterval } from '../math/resample.ts';
+import { through, type Multiply, type Steps } from '../math/multiply.ts';
 import { takeRows, type Rows } from '../math/rows.ts';
 import { lengthDraws } from '../../probes/bootstrap.ts';
-import { affineShift } from '../../probes/affineShift.ts';
+import { affineShiftSteps } from '../../probes/affineShift.ts';
 import {
   contrastNumbers,
   contrastOf,
@@ -34,7 +35,7 @@ import { bootstrapContrast, residualPermutation, splitHalves } from '../../probe
 import { groupedFolds } from '../../probes/folds.ts';
 import { ceilingOf, disattenuated, spearmanBrown } from '../../probes/reliability.ts';
 import { shiftNulls } from '../../probes/shiftNulls.ts';
-import { participationOf } from '../../probes/spectrum.ts';
+import { participationSteps } from '../../probes/spectrum.ts';
 import type { Run } from '../record/run.ts';
 import { packageVersion } from '../record/versions.ts';
 import { bySites, type Working } from './bySites.ts';
@@ -62,11 +63,16 @@ export interface ContrastRequest extends ContrastRows {
 /** Eigenvectors of more rows than this take longer than the answer is worth; the fit is then null. */
 const mostAffineRows = 1200;
 
-/** Evaluates one contrast, site by site; where it is kept, its directions are too. */
+/**
+ * Evaluates one contrast, site by site; where it is kept, its directions are too.
+ *
+ * @param multiply Carries out large products; in this language if left out.
+ */
 export async function shiftContrast(
   run: Run,
   request: ContrastRequest,
   working: Working<ShiftContrast> = {},
+  multiply?: Multiply,
 ): Promise<ShiftContrast> {
   const { before, after, control, position, siteKind, where, benign, trigger, settings } = request;
   const sites = sitesOfKind(run, before, siteKind);
@@ -87,7 +93,7 @@ export async function shiftContrast(
   });
   const keptAs = working.keep === undefined ? null : id;
   const measure = async (site: string): Promise<ContrastPoint> =>
-    await contrastPoint(run, request, site, keptAs);
+    await contrastPoint(run, request, site, { keptAs, multiply });
   return await bySites({ run, id, sites, measure, entryOf }, working);
 }
 
@@ -144,7 +150,10 @@ async function contrastPoint(
   run: Run,
   request: ContrastRequest,
   site: string,
-  keptAs: string | null,
+  {
+    keptAs,
+    multiply,
+  }: { readonly keptAs: string | null; readonly multiply?: Multiply | undefined },
 ): Promise<ContrastPoint> {
   const { before, after, position, settings } = request;
   const sets = contrastRows(run, position, request);
@@ -172,6 +181,11 @@ async function contrastPoint(
       random.fork('nulls', Number(isResidual)),
     ),
   });
+  const ranks: number[] = [];
+  for (const name of setNames) {
+    ranks.push(await through(participationSteps(shiftsOf(h, moved, sets[name])), multiply));
+  }
+  const affine = await through(affineOf(h, moved, sets, groups, settings.folds), multiply);
   return {
     site,
     layer: parseSite(site).block ?? 0,
@@ -181,7 +195,7 @@ async function contrastPoint(
       n: sets[name].length,
       relative_size: length(({ sizes }) => sizes[s]),
       row_size: estimate(({ rowSizes }) => rowSizes[s]),
-      effective_rank: orNull(participationOf(shiftsOf(h, moved, sets[name]))),
+      effective_rank: orNull(ranks[s]),
     })),
     residuals: ([0, 1] as const).map((s) => ({
       name: setNames[s],
@@ -193,7 +207,7 @@ async function contrastPoint(
     projection: estimate(({ projection }) => projection),
     residual_projection: estimate(({ residualProjection }) => residualProjection),
     generic_cosine: estimate(({ genericCosine }) => genericCosine),
-    affine: affineOf(h, moved, sets, groups, settings.folds),
+    affine,
     ...(keptAs === null
       ? {}
       : { directions: await writeDirections(run.folder, keptAs, site, h, moved, sets) }),
@@ -233,13 +247,13 @@ function ceiling(
   };
 }
 
-function affineOf(
+function* affineOf(
   before: Rows,
   after: Rows,
   { triggered, untriggered }: SetRows,
   groups: readonly string[],
   folds: number,
-): ContrastPoint['affine'] {
+): Steps<ContrastPoint['affine']> {
   if (triggered.length + untriggered.length > mostAffineRows) return null;
   const target = [...triggered, ...untriggered];
   const names = target.map((row) => groups[row]);
@@ -247,7 +261,7 @@ function affineOf(
   const assigned = groupedFolds(names, folds);
   const foldOf = new Int32Array(before.n);
   target.forEach((row, i) => (foldOf[row] = assigned[i]));
-  const fit = affineShift(before, after, untriggered, triggered, foldOf);
+  const fit = yield* affineShiftSteps(before, after, untriggered, triggered, foldOf);
   return fit === null ? null : { r2_untriggered: fit.r2Untriggered, r2_triggered: fit.r2Triggered };
 }
 

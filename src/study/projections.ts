@@ -12,8 +12,9 @@ import type { Projection } from '../contract/report.ts';
 import { sha256OfBytes, writeFileAtomic } from '../files/atomic.ts';
 import { encodeSafetensors } from '../files/safetensors.ts';
 import { parseSite } from '../graph/sites.ts';
+import { through, type Multiply } from '../math/multiply.ts';
 import { rowsOf, type Rows } from '../math/rows.ts';
-import { fitPca, fitTemporalPca, project } from '../../probes/pca.ts';
+import { fitPcaSteps, fitTemporalPcaSteps, project } from '../../probes/pca.ts';
 import { inPlaneShare } from '../../probes/shift.ts';
 import type { Run } from '../record/run.ts';
 
@@ -29,7 +30,12 @@ export interface ProjectionRequest {
 /** Axes kept; the scatter shows two of them. */
 const componentCount = 5;
 
-export async function projection(run: Run, request: ProjectionRequest): Promise<Projection> {
+/** @param multiply Carries out large products; in this language if left out. */
+export async function projection(
+  run: Run,
+  request: ProjectionRequest,
+  multiply?: Multiply,
+): Promise<Projection> {
   const { before, after, position, site, basis = 'pooled' } = request;
   const checkpoints = run.manifest.checkpoints
     .filter(({ files }) => Object.hasOwn(files, site))
@@ -38,10 +44,11 @@ export async function projection(run: Run, request: ProjectionRequest): Promise<
   for (const name of checkpoints) rows.set(name, await run.activations(name, site, position));
   const [first, second] = [activationsOf(rows, before), activationsOf(rows, after)];
   const count = Math.min(componentCount, first.d, 2 * first.n - 1);
-  const pca =
+  const steps =
     basis === 'pooled'
-      ? fitPca(stacked(first, second), count)
-      : fitTemporalPca(first, second, count);
+      ? fitPcaSteps(stacked(first, second), count)
+      : fitTemporalPcaSteps(first, second, count);
+  const pca = await through(steps, multiply);
   const k = pca.components.n;
   const coordinates = new Float32Array(checkpoints.length * first.n * k);
   [...rows.values()].forEach((values, c) => {

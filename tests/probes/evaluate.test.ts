@@ -153,20 +153,24 @@ describe('evaluateProbe', () => {
     ['mean_difference', 'between groups'],
     ['logistic', 'within groups'],
     ['logistic', 'between groups'],
-  ] as const)('calls a null significant as often as it says: %s, %s', (estimator, kind) => {
-    const sets = 200;
-    let significant = 0;
-    for (let seed = 0; seed < sets; seed++) {
-      const data = nullData(seed, kind);
-      const options: EvaluationOptions = { estimator, folds: 3, shuffles: 39, seed };
-      const found = evaluateProbe(data.rows, data.labels, data.groups, options);
-      expect(found.shuffled).toBe(kind);
-      if (found.null.p <= 0.05) significant++;
-    }
-    // With 39 shuffles p ≤ .05 has a chance of 2/40; of 200 that is 10, and 99.9 % of the time 2 to 21.
-    expect(significant).toBeGreaterThanOrEqual(2);
-    expect(significant).toBeLessThanOrEqual(21);
-  });
+  ] as const)(
+    'calls a null significant as often as it says: %s, %s',
+    { timeout: 120_000 },
+    (estimator, kind) => {
+      const sets = 200;
+      let significant = 0;
+      for (let seed = 0; seed < sets; seed++) {
+        const data = nullData(seed, kind);
+        const options: EvaluationOptions = { estimator, folds: 3, shuffles: 39, seed };
+        const found = evaluateProbe(data.rows, data.labels, data.groups, options);
+        expect(found.shuffled).toBe(kind);
+        if (found.null.p <= 0.05) significant++;
+      }
+      // With 39 shuffles p ≤ .05 has a chance of 2/40; of 200 that is 10, and 99.9 % of the time 2 to 21.
+      expect(significant).toBeGreaterThanOrEqual(2);
+      expect(significant).toBeLessThanOrEqual(21);
+    },
+  );
 
   it('refuses what it cannot evaluate', () => {
     const options = { estimator: 'mean_difference', ...quick } as const;

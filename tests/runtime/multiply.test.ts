@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 
+import { gradientTolerance } from '../../probes/logistic.ts';
+import { fitMany } from '../../probes/logisticFits.ts';
 import { Random } from '../../src/base/random.ts';
-import { multiplyHere, through, times } from '../../src/math/multiply.ts';
+import { here, multiplyHere, through, times, type Steps } from '../../src/math/multiply.ts';
 import type { Rows } from '../../src/math/rows.ts';
 import { withMultiply } from '../../src/runtime/multiply.ts';
 
@@ -28,6 +30,40 @@ describe('withMultiply', () => {
       );
       expect(await multiply({ a, b })).toEqual(found);
     });
+  });
+
+  it.each([
+    ['more rows than columns, in float32', 700, 200],
+    ['fewer rows than columns, in float32', 200, 700],
+    ['more rows than columns, in float64', 120, 60],
+    ['fewer rows than columns, in float64', 60, 120],
+  ])('serves logistic fits as the products of this language do: %s', async (_, n, d) => {
+    const rows = rounded(noise(n, d, 'rows'));
+    const random = new Random(9);
+    const train = Int32Array.from({ length: n - 10 }, (__, i) => i);
+    const problems = Array.from({ length: 40 }, () => ({
+      train,
+      labels: random.shuffle(Array.from({ length: n }, (__, i) => i % 2)),
+      c: 0.1,
+      tolerance: gradientTolerance,
+    }));
+    const framing = { standardise: true, intercept: true };
+    const fits = (): { found: Float64Array[]; steps: Steps<void> } => {
+      const found: Float64Array[] = [];
+      return {
+        found,
+        steps: fitMany(rows, problems, framing, (i, { coef }) => (found[i] = coef)),
+      };
+    };
+    const [native, plain] = [fits(), fits()];
+    await withMultiply((multiply) => through(native.steps, multiply));
+    here(plain.steps);
+    // Each within 1e-8 of the gradient, whose length in d columns is at most √d of that.
+    for (const [i, coef] of plain.found.entries()) {
+      coef.forEach((value, j) =>
+        expect(Math.abs(native.found[i][j] - value)).toBeLessThan(2e-8 * Math.sqrt(d)),
+      );
+    }
   });
 
   it('takes no detour for small factors', async () => {

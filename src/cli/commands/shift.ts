@@ -2,7 +2,9 @@
 
 import { invariant } from '../../base/invariant.ts';
 import type { ContrastSettings, ShiftContrast, ShiftMap } from '../../contract/contrasts.ts';
+import type { Multiply } from '../../math/multiply.ts';
 import { openRun, type Run } from '../../record/run.ts';
+import { withMultiply } from '../../runtime/multiply.ts';
 import { sitesOfKind } from '../../study/chosen.ts';
 import { shiftContrast, type ContrastRequest } from '../../study/contrasts.ts';
 import { pooledReport } from '../../study/pooledReport.ts';
@@ -18,10 +20,11 @@ const symptom =
   'A shift is a symptom: that two sets moved alike, or far, does not say what the model does with it.';
 
 export async function run(args: ShiftArgs, io: Io): Promise<number> {
-  return args.runs.length === 1 ? await runOne(args, io) : await runSeeds(args, io);
+  if (args.runs.length > 1) return await runSeeds(args, io);
+  return await withMultiply((multiply) => runOne(args, io, multiply));
 }
 
-async function runOne(args: ShiftArgs, io: Io): Promise<number> {
+async function runOne(args: ShiftArgs, io: Io, multiply: Multiply): Promise<number> {
   const [folder] = args.runs;
   const recorded = await openRun(folder);
   const requests = requestsOf(args, recorded);
@@ -31,14 +34,14 @@ async function runOne(args: ShiftArgs, io: Io): Promise<number> {
   let done = 0;
   io.progress.begin('shifts', sites.flat().length, 'sites');
   for (const request of requests) {
-    const contrast = await shiftContrast(recorded, request, {
+    const working = {
       known,
       shouldStop: io.shouldStop,
-      onSite: (site) =>
+      onSite: (site: string) =>
         io.progress.update(++done, `${request.after}, ${site} at ${request.position}`),
-      keep: async (entry) => await extendReport(recorded, { contrasts: [entry] }),
-    });
-    contrasts.push(contrast);
+      keep: async (entry: ShiftContrast) => await extendReport(recorded, { contrasts: [entry] }),
+    };
+    contrasts.push(await shiftContrast(recorded, request, working, multiply));
   }
   const maps = await mapsOf(args, recorded, io);
   await extendReport(recorded, { maps });
