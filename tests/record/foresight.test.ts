@@ -26,6 +26,7 @@ async function planned(parts: Partial<ExtractRequest> = {}): Promise<Plan> {
     threads: 1,
     store: 'float32',
     ignoredConfigKeys: [],
+    prefixSharing: 'never',
     ...parts,
   });
 }

@@ -25,6 +25,7 @@ interface Parts {
   readonly plan: 'whole' | 'streamed';
   readonly batchTokens?: number;
   readonly threads?: number;
+  readonly prefixSharing?: 'always' | 'never';
 }
 
 async function run({ prompts, ...parts }: Parts): Promise<string> {
@@ -190,6 +191,22 @@ describe('a prompt in a streamed run', () => {
     }
     const alone = await bitsByPrompt(await run({ ...parts, prompts: [prompts[0]] }), sites);
     expect([...alone].filter(([key, bits]) => together.get(key) !== bits)).toEqual([]);
+  });
+
+  it('is within rounding where its beginning is read once for others', async () => {
+    const header = ids(24);
+    const many = Array.from({ length: 9 }, (_, i) => [...header, ...ids(1 + i)]);
+    const checkpoints = [{ name: 'm', folder: wideModel() }];
+    const parts = { checkpoints, sites: 'resid_post,logits', prompts: many, batchTokens: 64 };
+    const shared = await run({ ...parts, plan: 'streamed', prefixSharing: 'always' });
+    const plain = await run({ ...parts, plan: 'streamed', prefixSharing: 'never' });
+    const whole = await run({ ...parts, plan: 'whole', prefixSharing: 'always' });
+    for (const site of ['resid_post.1', 'logits']) {
+      const [a, b, c] = [shared, plain, whole].map((out) => floats(out, 'm', site));
+      const size = a.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      expect(largest(a, b)).toBeLessThan(2 ** -19 * size);
+      expect(largest(a, c)).toBeLessThan(2 ** -19 * size);
+    }
   });
 
   it('of a wide model is within rounding of the whole, and not a copy of it', async () => {
