@@ -137,15 +137,14 @@ function usesOf(passes: readonly Pass[]): ReadonlyMap<number, Use>[] {
 /**
  * Floats that keys and values take at the most while some pass runs.
  *
- * What is kept; what leaves the graph, there and here; the pasts that enter it; and for one block the
- * pasts of all rows and what becomes of them.
+ * What is kept; what leaves the graph, there and here; the pasts that enter it; the pasts of all rows
+ * and what becomes of them, for all blocks at once: onnxruntime gathers pasts long before they are read.
  */
 export function cacheFloats(
   passes: readonly Pass[],
   { blocks, keyHeads, headDim }: CacheShape,
 ): number {
-  const inBlock = 2 * keyHeads * headDim;
-  const inAll = inBlock * (blocks.to - blocks.from);
+  const inAll = 2 * keyHeads * headDim * (blocks.to - blocks.from);
   const uses = usesOf(passes);
   const ending = passes.map(() => 0);
   let kept = 0;
@@ -157,8 +156,8 @@ export function cacheFloats(
     }
     const leaving = 2 * uses[i].size * (past + length);
     const entering = past * new Set(parents.map(({ pass, row }) => `${pass} ${row}`)).size;
-    const working = segments.length * (2 * past + length) * inBlock;
-    most = Math.max(most, (kept + leaving + entering) * inAll + working);
+    const working = segments.length * (2 * past + length);
+    most = Math.max(most, (kept + leaving + entering + working) * inAll);
     kept -= ending[i];
   });
   return most;
