@@ -278,8 +278,7 @@ export function fitAttention(
   labels: ArrayLike<number>,
   options: AttentionOptions,
 ): FitAll<AttentionProbe> {
-  // No product of whole matrices in it: nothing is asked for.
-  return function* (splits, labellings, onNull) {
+  return (splits, labellings, onNull) => {
     const nulls = new Float64Array(labellings.length);
     labellings.forEach((labelling, k) => {
       for (const split of splits) {

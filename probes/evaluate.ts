@@ -115,7 +115,12 @@ export type FitAll<Probe> = (
   splits: readonly Split[],
   labellings: readonly Uint8Array[],
   onNull: () => void,
-) => Steps<{ readonly fits: CrossFit; readonly probe: Probe }>;
+) => Steps<Fitted<Probe>> | Fitted<Probe>;
+
+export interface Fitted<Probe> {
+  readonly fits: CrossFit;
+  readonly probe: Probe;
+}
 
 /**
  * Evaluates any probe, as `evaluateProbe` does.
@@ -139,7 +144,8 @@ export function* evaluateFits<Probe>(
   const drawn = shuffledLabels(labels, groups, splits, shuffles, random.fork('shuffles'));
   let done = 0;
   const onNull = (): void => options.onProgress?.(++done, shuffles * splits.length);
-  const { fits, probe } = yield* fitAll(splits, drawn.labellings, onNull);
+  const made = fitAll(splits, drawn.labellings, onNull);
+  const { fits, probe } = 'fits' in made ? made : yield* made;
   const held = splits.map(({ test }, f) => ({
     scores: fits.scores[f],
     labels: pick(labels, test),
