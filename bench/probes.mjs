@@ -39,7 +39,9 @@ async function compare(python, rounds = 3, sites = 2, d = 768, n = 2000) {
     writeFileSync(join(folder, 'folds.i32'), folds);
     const theirs = (part) => {
       const script = fileURLToPath(new URL('./probes.py', import.meta.url));
-      const { stdout, stderr, status } = spawnSync(python, [script, folder, part]);
+      const { stdout, stderr, status } = spawnSync(python, [script, folder, part], {
+        encoding: 'utf8',
+      });
       if (status !== 0) throw new Error(`${python} ${script}:\n${stderr}`);
       return JSON.parse(stdout);
     };

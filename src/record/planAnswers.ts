@@ -29,7 +29,7 @@ import { versions } from './versions.ts';
 import { describeDerivation, identityOfWeights, isDerived, Sources } from './weightSources.ts';
 
 /** What an answer adds to the line of its prompt. */
-export const replyKeys = ['reply', 'reply_ids', 'finish'] as const;
+const replyKeys = ['reply', 'reply_ids', 'finish'] as const;
 
 /** What `generate` is asked for. */
 export interface AnswersRequest {

@@ -259,7 +259,7 @@ function codeOf(
 }
 
 /** What the held-out scores of all folds are worth at a threshold, and as probabilities. */
-export function heldOut(
+function heldOut(
   scores: Float64Array,
   labels: ArrayLike<number>,
   estimator: EstimatorName,
