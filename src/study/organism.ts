@@ -11,9 +11,10 @@ import type { Progress, ShouldStop } from '../base/progress.ts';
 import type { ProbeCurve, Projection, Report, ShiftCurve } from '../contract/report.ts';
 import type { ExtractRequest } from '../record/plan.ts';
 import type { Run } from '../record/run.ts';
+import { withMultiply } from '../runtime/multiply.ts';
 import { endedEarly, probeCurve, type CurveRequest, type PromptBaselines } from './curves.ts';
 import { organismFindings } from './findings.ts';
-import { studyContrasts } from './organismContrasts.ts';
+import { studyContrasts, type Working } from './organismContrasts.ts';
 import { projection } from './projections.ts';
 import { extendReport, readReport } from './report.ts';
 import { shiftCurve } from './shifts.ts';
@@ -102,13 +103,23 @@ export async function studyOrganism(
   progress: Progress,
   shouldStop: ShouldStop,
 ): Promise<Report> {
+  return await withMultiply((multiply) => study(run, shuffles, { progress, shouldStop, multiply }));
+}
+
+async function study(run: Run, shuffles: number, working: Working): Promise<Report> {
+  const { progress, shouldStop, multiply } = working;
   const curves: ProbeCurve[] = [];
   const requests = curveRequests(shuffles);
   progress.begin('probes', requests.length, 'curves');
   const { curves: known } = await readReport(run);
   const promptBaselines: PromptBaselines = new Map();
   for (const request of requests) {
-    const curve = await probeCurve(run, request, { known, shouldStop, promptBaselines });
+    const curve = await probeCurve(run, request, {
+      known,
+      shouldStop,
+      promptBaselines,
+      multiply,
+    });
     await extendReport(run, { curves: [curve] });
     curves.push(curve);
     progress.update(curves.length, `${request.label} in ${request.checkpoint}`);
@@ -131,7 +142,7 @@ export async function studyOrganism(
         }),
       );
       for (const site of run.manifest.sites)
-        projections.push(await projection(run, { ...pair, site }));
+        projections.push(await projection(run, { ...pair, site }, multiply));
       progress.update(shifts.length, `stage1..${after} at ${position}`);
     }
   }
@@ -141,7 +152,7 @@ export async function studyOrganism(
     permutations: Math.max(19, 5 * shuffles - 1),
     directions: Math.max(19, Math.round(shuffles / 2)),
   };
-  await studyContrasts(run, positions, chance, progress, shouldStop);
+  await studyContrasts(run, positions, chance, working);
   const report = await readReport(run);
   return await extendReport(run, { findings: organismFindings(report) });
 }

@@ -7,6 +7,8 @@
  */
 
 import type { Progress, ShouldStop } from '../base/progress.ts';
+import type { ShiftContrast } from '../contract/contrasts.ts';
+import type { Multiply } from '../math/multiply.ts';
 import type { Run } from '../record/run.ts';
 import { sitesOfKind } from './chosen.ts';
 import { shiftContrast } from './contrasts.ts';
@@ -32,13 +34,20 @@ export interface Draws {
   readonly directions: number;
 }
 
+/** What a long study is given to work with. */
+export interface Working {
+  readonly progress: Progress;
+  readonly shouldStop: ShouldStop;
+  /** Carries out large products. */
+  readonly multiply: Multiply;
+}
+
 /** Adds contrasts, maps and geometries to the run's report. */
 export async function studyContrasts(
   run: Run,
   positions: readonly string[],
   { bootstraps, permutations, directions }: Draws,
-  progress: Progress,
-  shouldStop: ShouldStop,
+  { progress, shouldStop, multiply }: Working,
 ): Promise<void> {
   const { contrasts = [], geometries = [] } = await readReport(run);
   const sites = sitesOfKind(run, before, siteKind).length;
@@ -50,12 +59,13 @@ export async function studyContrasts(
       const onSite = (site: string): void =>
         progress.update(++done, `${before}..${after}, ${site} at ${position}`);
       const place = { before, after, control, position, siteKind, ...rows, settings };
-      await shiftContrast(run, place, {
+      const workingOn = {
         known: contrasts,
         shouldStop,
         onSite,
-        keep: async (entry) => await extendReport(run, { contrasts: [entry] }),
-      });
+        keep: async (entry: ShiftContrast) => await extendReport(run, { contrasts: [entry] }),
+      };
+      await shiftContrast(run, place, workingOn, multiply);
       const asked = {
         before,
         after,
