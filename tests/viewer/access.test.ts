@@ -123,7 +123,7 @@ describe('accessibility', () => {
 
   it('lets single keys be switched off, and leaves them alone in a field', async () => {
     const { page, close } = await see(stage, run);
-    await page.getByLabel('Trigger', { exact: true }).focus();
+    await page.locator('select[name="Trigger"]').focus();
     await press(page, 'g');
     expect(address(page)).toBe('/r/organism');
     await page.locator('h1').click();
