@@ -9,7 +9,7 @@ import { listen, type Listening } from '../../src/server/listen.ts';
 import { runFolders } from '../../src/server/runs.ts';
 import { studyOrganism } from '../../src/study/organism.ts';
 import { extractOrganism, type OrganismRun } from '../support/organism.ts';
-import { openStage, type Stage } from './support.ts';
+import { openStage, settled, type Stage } from './support.ts';
 
 let organism: OrganismRun;
 let stage: Stage;
@@ -54,13 +54,13 @@ describe('the viewer on the organism', () => {
   it('follows a finding to its evidence, and the address brings the same picture back', async () => {
     await page.getByText('harmful in planb', { exact: false }).first().click();
     // The plane follows once its coordinates have come.
-    await page.getByText(/EV .* · position reply_prefix/).waitFor();
+    await settled(page);
     const address = page.url();
     expect(address).not.toBe(`${server.url}/r/run`);
     const seen = await page.innerText('main');
     const again = await stage.browser.newPage({ viewport: { width: 1440, height: 1000 } });
     await again.goto(address, { waitUntil: 'networkidle' });
-    await again.getByText(/EV .* · position reply_prefix/).waitFor();
+    await settled(again);
     expect(await again.innerText('main')).toBe(seen);
     await again.close();
   });
