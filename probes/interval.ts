@@ -24,7 +24,8 @@ const z = 1.959963984540054;
 /**
  * 95 % interval of the mean over folds of the AUROC, fits held fixed and folds taken as independent:
  * symmetric on the log-odds, so that it stays within [0, 1]. An AUROC of 0 or 1 leaves no variance to
- * estimate and gives an interval of no width.
+ * estimate and gives an interval of no width; one group of a class in a single fold leaves none either, and
+ * gives [0, 1].
  *
  * @param mean The mean of the folds' AUROCs.
  */
@@ -32,12 +33,59 @@ export function clusteredInterval(
   mean: number,
   folds: readonly TestSide[],
 ): { readonly low: number; readonly high: number } {
-  const variance =
-    folds.reduce((sum, fold) => sum + clusteredVariance(fold), 0) / folds.length ** 2;
+  const placed = folds.map(({ scores, labels, groups }) => ({
+    ...placements(scores, labels),
+    labels,
+    groups,
+  }));
+  const { variance, freedom, isWithin } = spreadOf(placed);
+  if (variance === Number.POSITIVE_INFINITY) return { low: 0, high: 1 };
   const odds = mean / (1 - mean);
   if (variance === 0 || odds === 0 || !Number.isFinite(odds)) return { low: mean, high: mean };
-  const spread = Math.exp((z * Math.sqrt(variance)) / (mean * (1 - mean)));
+  const width = (isWithin ? z : studentQuantile(0.975, freedom)) * Math.sqrt(variance);
+  const spread = Math.exp(Math.min(width / (mean * (1 - mean)), 700));
   return { low: odds / (spread + odds), high: (odds * spread) / (1 + odds * spread) };
+}
+
+/** What ranks the rows of one fold, or a difference of two such. */
+type Placed = Placements & Pick<TestSide, 'labels' | 'groups'>;
+
+interface Spread {
+  /** Of the mean over folds; infinite where nothing says. */
+  readonly variance: number;
+  readonly freedom: number;
+  /** Whether it is from groups within folds. */
+  readonly isWithin: boolean;
+}
+
+/**
+ * Variance of the mean over folds. One group of a class says nothing of how groups of that class differ: its
+ * term of DeLong's variance is then 0 whatever the truth. Where that happens in a fold, the folds' own areas
+ * are what varies, as independent as they were taken to be, and there are k − 1 of them to judge by.
+ */
+function spreadOf(folds: readonly Placed[]): Spread {
+  const k = folds.length;
+  if (folds.every(hasTwoOfEach)) {
+    return {
+      variance: folds.reduce((sum, fold) => sum + varianceOf(fold), 0) / k ** 2,
+      freedom: Math.max(
+        1,
+        folds.reduce((sum, { groups }) => sum + new Set(groups).size - 1, 0),
+      ),
+      isWithin: true,
+    };
+  }
+  if (k < 2) return { variance: Number.POSITIVE_INFINITY, freedom: 1, isWithin: false };
+  const mean = folds.reduce((sum, { area }) => sum + area, 0) / k;
+  const squares = folds.reduce((sum, { area }) => sum + (area - mean) ** 2, 0);
+  return { variance: squares / (k * (k - 1)), freedom: k - 1, isWithin: false };
+}
+
+/** Whether each class comes from two groups at least. */
+function hasTwoOfEach({ labels, groups }: Placed): boolean {
+  const with0 = new Set(groups.filter((_, row) => labels[row] === 0));
+  const with1 = new Set(groups.filter((_, row) => labels[row] === 1));
+  return with0.size > 1 && with1.size > 1;
 }
 
 /**
@@ -53,14 +101,10 @@ export function clusteredInterval(
  * @see Obuchowski 1997, Biometrics 53(2), eq. 4–6; DeLong, DeLong and Clarke-Pearson 1988.
  */
 export function clusteredVariance({ scores, labels, groups }: TestSide): number {
-  return varianceOf(placements(scores, labels), labels, groups);
+  return varianceOf({ ...placements(scores, labels), labels, groups });
 }
 
-function varianceOf(
-  { share, area, positives, negatives }: Placements,
-  labels: ArrayLike<number>,
-  groups: readonly string[],
-): number {
+function varianceOf({ share, area, positives, negatives, labels, groups }: Placed): number {
   invariant(positives > 0 && negatives > 0, 'an AUROC of one class');
   const clusterOf = new Map(distinctGroups(groups).map((group, i) => [group, i]));
   const above = new Float64Array(clusterOf.size);
@@ -141,28 +185,25 @@ export interface Difference {
  * Is one AUROC larger than another on the same rows? DeLong's paired test for clustered rows: the same
  * variance as above, of the difference of the placements, so that what both have in common cancels.
  *
- * The law is Student's with groups − folds degrees of freedom: by the normal law 12 groups give twice as many
+ * The law is Student's with groups − folds degrees of freedom, or folds − 1 where the folds' areas are all that
+ * varies (see `spreadOf`), and p is 1 where nothing does: by the normal law 12 groups give twice as many
  * false alarms as said. What the variation of the fits adds is not in it; the rates at 12 and 40 groups are in
  * the tests.
  */
 export function clusteredDifference(folds: readonly PairedSide[]): Difference {
-  let difference = 0;
-  let variance = 0;
-  let freedom = 0;
-  for (const { scores, others, labels, groups } of folds) {
-    freedom += new Set(groups).size - 1;
+  const placed = folds.map(({ scores, others, labels, groups }) => {
     const one = placements(scores, labels);
     const two = placements(others, labels);
     const share = one.share.map((value, row) => value - two.share[row]);
-    const area = one.area - two.area;
-    difference += area / folds.length;
-    variance += varianceOf({ ...one, share, area }, labels, groups) / folds.length ** 2;
-  }
-  const df = Math.max(1, freedom);
-  const half = studentQuantile(0.975, df) * Math.sqrt(variance);
+    return { ...one, share, area: one.area - two.area, labels, groups };
+  });
+  const difference = placed.reduce((sum, { area }) => sum + area / placed.length, 0);
+  const { variance, freedom } = spreadOf(placed);
+  if (variance === Number.POSITIVE_INFINITY) return { difference, low: -1, high: 1, p: 1 };
+  const half = studentQuantile(0.975, freedom) * Math.sqrt(variance);
   const p =
     variance > 0
-      ? 2 * studentCdf(-Math.abs(difference) / Math.sqrt(variance), df)
+      ? 2 * studentCdf(-Math.abs(difference) / Math.sqrt(variance), freedom)
       : difference === 0
         ? 1
         : 0;
