@@ -120,7 +120,7 @@ async function study(run: Run, shuffles: number, working: Working): Promise<Repo
       promptBaselines,
       multiply,
     });
-    await extendReport(run, { curves: [curve] });
+    await extendReport(run, { curves: [curve] }, progress);
     curves.push(curve);
     progress.update(curves.length, `${request.label} in ${request.checkpoint}`);
   }
@@ -146,7 +146,7 @@ async function study(run: Run, shuffles: number, working: Working): Promise<Repo
       progress.update(shifts.length, `stage1..${after} at ${position}`);
     }
   }
-  await extendReport(run, { shifts, projections });
+  await extendReport(run, { shifts, projections }, progress);
   const chance = {
     bootstraps: Math.max(40, 5 * shuffles),
     permutations: Math.max(19, 5 * shuffles - 1),
@@ -154,5 +154,5 @@ async function study(run: Run, shuffles: number, working: Working): Promise<Repo
   };
   await studyContrasts(run, positions, chance, working);
   const report = await readReport(run);
-  return await extendReport(run, { findings: organismFindings(report) });
+  return await extendReport(run, { findings: organismFindings(report) }, progress);
 }

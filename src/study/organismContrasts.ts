@@ -63,7 +63,8 @@ export async function studyContrasts(
         known: contrasts,
         shouldStop,
         onSite,
-        keep: async (entry: ShiftContrast) => await extendReport(run, { contrasts: [entry] }),
+        keep: async (entry: ShiftContrast) =>
+          await extendReport(run, { contrasts: [entry] }, progress),
       };
       await shiftContrast(run, place, workingOn, multiply);
       const asked = {
@@ -82,10 +83,10 @@ export async function studyContrasts(
         known: geometries,
         shouldStop,
         onSite,
-        keep: async (entry) => await extendReport(run, { geometries: [entry] }),
+        keep: async (entry) => await extendReport(run, { geometries: [entry] }, progress),
       });
     }
     const whole = { before, after, positions, siteKind, ...rows, groups, permutations, seed: 0 };
-    await extendReport(run, { maps: [await shiftMap(run, whole, shouldStop)] });
+    await extendReport(run, { maps: [await shiftMap(run, whole, shouldStop)] }, progress);
   }
 }

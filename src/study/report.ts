@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { isJsonObject, parseJson } from '../base/json.ts';
+import { type Progress, silent } from '../base/progress.ts';
 import type { Geometry, ShiftContrast, ShiftMap } from '../contract/contrasts.ts';
 import type { DetectorScan, TransferMatrix } from '../contract/readings.ts';
 import {
@@ -14,6 +15,7 @@ import {
   type ShiftCurve,
 } from '../contract/report.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
+import { takeLock } from '../files/lock.ts';
 import { readIfThere, utf8 } from '../files/whole.ts';
 import type { Run } from '../record/run.ts';
 
@@ -45,16 +47,42 @@ export async function readReport(run: Run): Promise<Report> {
   return value.run.manifest_sha256 === run.manifestSha256 ? value : emptyReport(run);
 }
 
-/** Adds entries to a run's report and writes it. */
-export async function extendReport(run: Run, entries: ReportEntries): Promise<Report> {
-  const before = await readReport(run);
+/** Adding an entry takes a moment; who is at it for longer was stopped in the middle. */
+const patienceMs = 30_000;
+
+/**
+ * Adds entries to a run's report and writes it. Several commands may do so on one run at once: each reads
+ * and writes under a lock.
+ *
+ * @param progress Told when another command keeps this one waiting.
+ * @throws {UserError} `RUN_BUSY` if one does for half a minute.
+ */
+export async function extendReport(
+  run: Run,
+  entries: ReportEntries,
+  progress: Progress = silent,
+): Promise<Report> {
+  const release = await takeLock(join(run.folder, 'report.lock'), {
+    waitMs: patienceMs,
+    onWait: (line) => progress.note(line),
+  });
+  try {
+    const report = extended(await readReport(run), entries);
+    await writeFileAtomic(join(run.folder, 'report.json'), `${JSON.stringify(report, null, 1)}\n`);
+    return report;
+  } finally {
+    await release();
+  }
+}
+
+function extended(before: Report, entries: ReportEntries): Report {
   // These lists are there only once something is in them.
   const contrasts = merged(before.contrasts ?? [], entries.contrasts);
   const maps = merged(before.maps ?? [], entries.maps);
   const geometries = merged(before.geometries ?? [], entries.geometries);
   const transfers = merged(before.transfers ?? [], entries.transfers);
   const scans = merged(before.scans ?? [], entries.scans);
-  const report: Report = {
+  return {
     ...before,
     curves: merged(before.curves, entries.curves),
     shifts: merged(before.shifts, entries.shifts),
@@ -66,8 +94,6 @@ export async function extendReport(run: Run, entries: ReportEntries): Promise<Re
     ...(transfers.length === 0 ? {} : { transfers }),
     ...(scans.length === 0 ? {} : { scans }),
   };
-  await writeFileAtomic(join(run.folder, 'report.json'), `${JSON.stringify(report, null, 1)}\n`);
-  return report;
 }
 
 function emptyReport(run: Run): Report {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { takeLock } from '../../src/files/lock.ts';
@@ -15,13 +16,27 @@ async function numberFrom(script: string): Promise<number> {
   return Number(text.toString());
 }
 
+function holderIn(path: string): number {
+  return Number.parseInt(readFileSync(path, 'utf8'), 10);
+}
+
 describe('takeLock', () => {
   it("holds this process's id until it is given up", async () => {
     const path = scratchPath('lock');
     const release = await takeLock(path);
-    expect(readFileSync(path, 'utf8')).toBe(`${process.pid}\n`);
+    expect(holderIn(path)).toBe(process.pid);
     await release();
     expect(existsSync(path)).toBe(false);
+  });
+
+  it('is not taken twice by one process', async () => {
+    const path = scratchPath('lock');
+    const release = await takeLock(path);
+    await expect(takeLock(path)).rejects.toMatchObject({ code: 'RUN_BUSY' });
+    await release();
+    await (
+      await takeLock(path)
+    )();
   });
 
   it('refuses a lock whose owner runs', async () => {
@@ -40,8 +55,49 @@ describe('takeLock', () => {
     const path = scratchPath('lock');
     writeFileSync(path, text);
     const release = await takeLock(path);
-    expect(readFileSync(path, 'utf8')).toBe(`${process.pid}\n`);
+    expect(holderIn(path)).toBe(process.pid);
     await release();
+  });
+
+  it('takes over a lock whose owner’s id another process was given', async () => {
+    const path = scratchPath('lock');
+    const stranger = await numberFrom('echo $$; exec sleep 60');
+    writeFileSync(path, `${stranger} 1\n`); // nothing but the system itself began in its first hundredth of a second
+    if (existsSync('/proc')) await (await takeLock(path))();
+    else await expect(takeLock(path)).rejects.toMatchObject({ code: 'RUN_BUSY' });
+    writeFileSync(path, `${process.pid} 1\n`); // ours, from before a container was started again
+    await (
+      await takeLock(path)
+    )();
+  });
+
+  it('waits as long as it is told to, and says for whom', async () => {
+    const path = scratchPath('lock');
+    const owner = await numberFrom('echo $$; exec sleep 60');
+    writeFileSync(path, `${owner}\n`);
+    const lines: string[] = [];
+    const waiting = takeLock(path, { waitMs: 1500, onWait: (line) => lines.push(line) });
+    await expect(waiting).rejects.toThrow(
+      `process ${owner} is writing this run and has been for 1.5 s — ${path}`,
+    );
+    expect(lines).toEqual([
+      `waiting for process ${owner}, which is writing the same file — ${path}`,
+    ]);
+  });
+
+  it('is taken once it is free by one who waits', async () => {
+    const path = scratchPath('lock');
+    const release = await takeLock(path);
+    const order: string[] = [];
+    const second = takeLock(path, { waitMs: 20_000 }).then(async (give) => {
+      order.push('second');
+      await give();
+    });
+    await sleep(100);
+    order.push('first');
+    await release();
+    await second;
+    expect(order).toEqual(['first', 'second']);
   });
 
   it('takes over the lock of a process that is dead and whose parent never asked for its exit code', async () => {

@@ -349,7 +349,7 @@ describe('Ctrl-C', () => {
     const out = scratchPath('run');
     const running = await runningIn(out);
     // The worker is held so that it cannot end of itself before the second signal comes.
-    const worker = Number(lockIn(out));
+    const worker = Number.parseInt(lockIn(out), 10);
     process.kill(worker, 'SIGSTOP');
     running.child.kill('SIGINT');
     await sleep(400); // within a quarter of a second two signals count as one key press
@@ -378,7 +378,7 @@ describe('a folder that a live process writes', () => {
   it('is refused to a second one, and to another plan', async () => {
     const out = scratchPath('run');
     const running = await runningIn(out);
-    process.kill(Number(lockIn(out)), 'SIGSTOP');
+    process.kill(Number.parseInt(lockIn(out), 10), 'SIGSTOP');
     const second = await sleeperscope(commandFor(out));
     expect(second).toMatchObject({ exitCode: 2 });
     expect(second.stderr).toMatch(/^error: process \d+ is writing this run/m);

@@ -169,7 +169,7 @@ describe('a streamed run without room', () => {
     if (disk === undefined) return;
     const out = join(disk.folder, 'run');
     const { ended } = await startedIn(out, () => growing(out, 'planb.journal').length > 4);
-    const worker = Number(growing(out, 'lock'));
+    const worker = Number.parseInt(growing(out, 'lock'), 10);
     process.kill(worker, 'SIGSTOP'); // it would write while we do
     disk.fill(0);
     process.kill(worker, 'SIGCONT');

