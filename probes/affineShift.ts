@@ -21,13 +21,16 @@ export interface AffineShift {
   readonly ridges: readonly number[];
 }
 
+/** Variation below this share of the squared lengths is what rounding leaves of rows that are all alike. */
+const rounding = 1e-12;
+
 /** Relative to the mean eigenvalue. */
 const ridgeGrid = [1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100, 1e4];
 
 /**
  * @param before `[n, d]`. @param after `[n, d]`.
  * @param folds Of all rows, `[n]`; groups must not be divided between folds.
- * @returns null where fewer than three folds have rows to fit on and to test.
+ * @returns null where fewer than three folds have rows to fit on and to test, or the shifts do not vary.
  * @see Hoerl and Kennard 1970, Technometrics 12 (ridge regression).
  */
 export function affineShift(
@@ -85,7 +88,8 @@ export function* affineShiftSteps(
       errors[isTriggered ? 'tTotal' : 'uTotal'] += total;
     });
   }
-  if (errors.uTotal === 0 || errors.tTotal === 0) return null;
+  const sizes = rows.reduce((sum, _, i) => sum + grams.delta[i * grams.n + i], 0);
+  if (Math.min(errors.uTotal, errors.tTotal) <= rounding * sizes) return null;
   return {
     r2Untriggered: 1 - errors.u / errors.uTotal,
     r2Triggered: 1 - errors.t / errors.tTotal,
@@ -119,6 +123,9 @@ function fitOn({ h, delta, n }: Grams, train: readonly number[]): Fit {
   }
   const { values, vectors } = symmetricEigen(square, m);
   const mean = values.reduce((sum, value) => sum + value, 0) / m;
+  const lengths = train.reduce((sum, i) => sum + h[i * n + i], 0);
+  // From rows that are all alike nothing can be told but the mean shift.
+  const isVaried = m * mean > rounding * lengths;
   const axes = { n: m, d: m, data: vectors };
   // Along the axes a ridge is a factor for each, and all else is the same for every ridge.
   const along = timesTransposed(axes, { n: m, d: m, data: targets });
@@ -130,7 +137,9 @@ function fitOn({ h, delta, n }: Grams, train: readonly number[]): Fit {
     const total = g(row, row);
     const error = (ridge: number): number => {
       // Weights of the training rows in this row's prediction: V (λ + ridge)⁻¹ Vᵀ k.
-      const weights = near.map((share, e) => share / (Math.max(0, values[e]) + ridge * mean));
+      const weights = near.map((share, e) =>
+        isVaried ? share / (Math.max(0, values[e]) + ridge * mean) : 0,
+      );
       const squared = form(quadratic, weights);
       return Math.max(0, total - 2 * dot(weights, shifts) + squared);
     };

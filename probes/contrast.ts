@@ -203,6 +203,16 @@ export function momentsOf({ atoms, sums, squares }: Contrast, counts?: Int32Arra
   return { products, free, lengths, ratios };
 }
 
+/**
+ * Whether a difference of mean shifts is what rounding leaves of equal ones: rows that all moved alike, as one
+ * token's embeddings do, have no residual, and its direction must not be read.
+ *
+ * @param squared Its squared length. @param of The squared lengths of both, summed.
+ */
+export function isRounding(squared: number, of: number): boolean {
+  return squared <= 1e-12 * of;
+}
+
 export interface ContrastNumbers {
   /** ‖mean Δ‖ / mean ‖h before‖ of each set, `[4]`. */
   readonly sizes: readonly number[];
@@ -225,14 +235,17 @@ export interface ContrastNumbers {
   readonly genericCosine: number;
 }
 
-/** All comparisons of the four sets; NaN where a set did not move. */
+/** All comparisons of the four sets; NaN where a set did not move, or not otherwise than its harmless rows. */
 export function contrastNumbers({ products: p, free, lengths, ratios }: Moments): ContrastNumbers {
   const at = (s: number, t: number): number => p[4 * s + t];
   const size = (squared: number): number => Math.sqrt(Math.max(0, squared));
-  const residual = (s: number, t: number): number =>
+  const between = (s: number, t: number): number =>
     at(s, t) - at(s, t + 2) - at(s + 2, t) + at(s + 2, t + 2);
+  const isNone = [0, 1].map((s) => isRounding(between(s, s), at(s, s) + at(s + 2, s + 2)));
+  const residual = (s: number, t: number): number => (isNone[s] || isNone[t] ? 0 : between(s, t));
+  // A set that did not move has no direction: 0/0 is NaN, and no rounding may make ±1 of it.
   const cos = (product: number, a: number, b: number): number =>
-    Math.max(-1, Math.min(1, product / (size(a) * size(b))));
+    a > 0 && b > 0 ? Math.max(-1, Math.min(1, product / (size(a) * size(b)))) : Number.NaN;
   return {
     sizes: [0, 1, 2, 3].map((s) => size(at(s, s)) / lengths[s]),
     freeSizes: Array.from(free, (v, s) => (Math.sign(v) * Math.sqrt(Math.abs(v))) / lengths[s]),

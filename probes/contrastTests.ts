@@ -5,7 +5,13 @@ import type { Random } from '../src/base/random.ts';
 import { drawCounts } from '../src/math/resample.ts';
 import { rowAt } from '../src/math/rows.ts';
 import { axpy, cosine, dot } from '../src/math/vectors.ts';
-import { contrastNumbers, momentsOf, type Contrast, type ContrastNumbers } from './contrast.ts';
+import {
+  contrastNumbers,
+  isRounding,
+  momentsOf,
+  type Contrast,
+  type ContrastNumbers,
+} from './contrast.ts';
 
 /** Groups drawn with replacement, each with all its conditions; draws that miss a set are drawn again. */
 export function bootstrapContrast(
@@ -70,8 +76,11 @@ export function splitHalves(
       continue;
     const [first, second] = means.map((sets) =>
       [0, 1].map((set) => {
-        if (isResidual) axpy(-1, sets[set + 2].mean, sets[set].mean);
-        return sets[set].mean;
+        const { mean } = sets[set];
+        if (!isResidual) return mean;
+        const of = dot(mean, mean) + dot(sets[set + 2].mean, sets[set + 2].mean);
+        axpy(-1, sets[set + 2].mean, mean);
+        return isRounding(dot(mean, mean), of) ? mean.fill(0) : mean;
       }),
     );
     found.triggered += cosine(first[0], second[0]);
@@ -89,7 +98,7 @@ export function splitHalves(
 
 /**
  * p of the residual size: could rows of these groups as well have been the benign ones? Whole groups are
- * shuffled between the sides; a group that has both keeps both and swaps them or not.
+ * shuffled between the sides; a group that has both keeps both and swaps them or not. A residual of rounding is 1.
  *
  * @returns (1 + divisions with a residual at least as long) / (1 + draws).
  */
@@ -120,7 +129,9 @@ export function residualPermutation(
     for (let j = 0; j < gap.length; j++) gap[j] = gap[j] / n - (all[j] - gap[j]) / (rows - n);
     return dot(gap, gap);
   };
-  const observed = squared() * (1 - 1e-12);
+  const first = squared();
+  if (isRounding(first, dot(all, all) / rows ** 2)) return 1;
+  const observed = first * (1 - 1e-12);
   let count = 0;
   for (let draw = 0; draw < draws; draw++) {
     const shuffled = random.shuffle(alone.map((i) => sides[i]));

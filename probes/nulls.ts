@@ -91,17 +91,23 @@ export interface CosineBand {
   readonly p: number;
 }
 
-/** |cos| of `reference` with directions of a family, against the |cos| that was `observed`. */
+/**
+ * |cos| of `reference` with directions of a family, against the |cos| that was `observed`.
+ *
+ * @returns null where there is nothing to compare: `observed` is NaN, or the family draws directions without length.
+ */
 export function cosineBand(
   reference: ArrayLike<number>,
   observed: number,
   family: DirectionNull,
   draws: number,
   random: Random,
-): CosineBand {
+): CosineBand | null {
+  if (Number.isNaN(observed)) return null;
   const cosines = Float64Array.from({ length: draws }, () =>
     Math.abs(cosine(reference, family(random))),
   ).sort();
+  if (cosines.some(Number.isNaN)) return null;
   const reached = cosines.filter((value) => value >= Math.abs(observed)).length;
   return {
     p95: quantile(cosines, 0.95),

@@ -47,11 +47,16 @@ export function fitPca(rows: Rows, k: number): FrozenPca {
   return here(fitPcaSteps(rows, k));
 }
 
+export interface PcaOptions {
+  /** The fewest components that will do where rows vary along fewer than k directions; k if left out. */
+  readonly least?: number;
+}
+
 /** As `fitPca`, asking for its large products. */
-export function* fitPcaSteps(rows: Rows, k: number): Steps<FrozenPca> {
+export function* fitPcaSteps(rows: Rows, k: number, options: PcaOptions = {}): Steps<FrozenPca> {
   checkFinite(rows);
   const mean = columnMeans(rows);
-  return yield* principal(about(rows, mean), mean, k);
+  return yield* principal(about(rows, mean), mean, k, options);
 }
 
 /**
@@ -67,7 +72,7 @@ export function* fitPcaSteps(rows: Rows, k: number): Steps<FrozenPca> {
  * @see Patashnik, Lu, Bermano and Cohen-Or 2020, Comput. Vis. Media 6, for the aim; the objective is ours.
  */
 export function fitTemporalPca(before: Rows, after: Rows, k: number, weight?: number): FrozenPca {
-  return here(fitTemporalPcaSteps(before, after, k, weight));
+  return here(fitTemporalPcaSteps(before, after, k, { weight }));
 }
 
 /** As `fitTemporalPca`, asking for its large products. */
@@ -75,7 +80,7 @@ export function* fitTemporalPcaSteps(
   before: Rows,
   after: Rows,
   k: number,
-  weight?: number,
+  { weight, ...options }: PcaOptions & { readonly weight?: number | undefined } = {},
 ): Steps<FrozenPca> {
   invariant(before.n === after.n && before.d === after.d, 'a shift between unequal matrices');
   checkFinite(before);
@@ -92,7 +97,7 @@ export function* fitTemporalPcaSteps(
   const factor = weight ?? (moved > 0 ? Math.sqrt(dot(rows, rows) / moved) : 0);
   for (let at = 0; at < n * d; at++) shifts[at] *= factor;
   const origin = means[0].map((value, j) => (value + means[1][j]) / 2);
-  return yield* principal({ n: 3 * n, d, data }, origin, k);
+  return yield* principal({ n: 3 * n, d, data }, origin, k, options);
 }
 
 function checkFinite(rows: Rows): void {
@@ -104,23 +109,32 @@ function checkFinite(rows: Rows): void {
   });
 }
 
-/** Components of rows about 0. */
-function* principal(rows: Rows, mean: Float64Array, k: number): Steps<FrozenPca> {
-  invariant(Number.isInteger(k) && k > 0, `${k} principal components`);
+/** Components of rows about 0, which `mean` was taken from. */
+function* principal(
+  rows: Rows,
+  mean: Float64Array,
+  most: number,
+  { least = most }: PcaOptions,
+): Steps<FrozenPca> {
+  invariant(Number.isInteger(most) && most > 0, `${most} principal components`);
   const total = dot(rows.data, rows.data);
   const isTall = rows.n >= rows.d;
   const gram = yield* rowGramSteps(isTall ? transposed(rows) : rows);
-  const { values, axes } = yield* leading(gram, k);
-  const rank = values.filter((value) => value > rankTolerance * values[0]).length;
-  if (rank < k) {
+  const found = yield* leading(gram, most);
+  // Of rows that are all alike, as one token's embeddings are, the mean leaves its rounding.
+  const isConstant = total <= rankTolerance * rows.n * dot(mean, mean);
+  const varying = found.values.filter((value) => value > rankTolerance * found.values[0]);
+  const k = isConstant ? 0 : varying.length;
+  if (k < least) {
     throw new UserError(
       'SHAPE_MISMATCH',
-      `${rows.n} rows that vary along ${rank} directions have no ${k} principal components`,
-      { fix: `Ask for ${Math.max(rank, 1)} components, or give more and different rows.` },
+      `${rows.n} rows that vary along ${k} directions have no ${least} principal components`,
+      { fix: `Ask for ${Math.max(k, 1)} components, or give more and different rows.` },
     );
   }
+  const values = found.values.slice(0, k);
   const components = new Float64Array(k * rows.d);
-  axes.forEach((axis, c) => {
+  found.axes.slice(0, k).forEach((axis, c) => {
     const component = isTall ? axis : combine(rows, axis);
     components.set(orient(component), c * rows.d);
   });

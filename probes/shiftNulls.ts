@@ -7,8 +7,8 @@
 
 import type { Random } from '../src/base/random.ts';
 import { rowAt } from '../src/math/rows.ts';
-import { axpy, cosine } from '../src/math/vectors.ts';
-import type { Contrast } from './contrast.ts';
+import { axpy, cosine, dot } from '../src/math/vectors.ts';
+import { isRounding, type Contrast } from './contrast.ts';
 import { cosineBand, type CosineBand, type DirectionNull } from './nulls.ts';
 
 export type ShiftNullFamily =
@@ -36,6 +36,8 @@ type Atoms = readonly number[];
  *   its noise is like theirs; where residual, less that of all harmless groups.
  *
  * @param isResidual Both shifts less that of harmless rows with the same trigger.
+ * @returns Without the families that draw nothing (a single group has no halves), and none where the shifts
+ *   themselves have no direction.
  */
 export function shiftNulls(
   contrast: Contrast,
@@ -51,16 +53,17 @@ export function shiftNulls(
     isResidual ? gap(contrast, atoms, others) : mean(contrast, atoms);
   const reference = shift(untriggered, benignUntriggered);
   const observed = cosine(shift(target, benign), reference);
-  const band = (family: ShiftNullFamily, draw: DirectionNull): ShiftNull => {
+  const band = (family: ShiftNullFamily, draw: DirectionNull): ShiftNull[] => {
     const against = family === 'isotropic' ? [1, 0] : reference;
-    return { family, ...cosineBand(against, observed, draw, draws, random.fork(family)) };
+    const found = cosineBand(against, observed, draw, draws, random.fork(family));
+    return found === null ? [] : [{ family, ...found }];
   };
   return [
-    band('isotropic', (r) => alongAndAcross(d, r)),
-    band('covariance', (r) => scatter(contrast, target, r)),
-    band('random difference', (r) => gap(contrast, ...halves(target, r))),
-    band('shuffled labels', (r) => shift(...dealt(contrast, target, benign, r))),
-    band('benign shift', (r) => {
+    ...band('isotropic', (r) => alongAndAcross(d, r)),
+    ...band('covariance', (r) => scatter(contrast, target, r)),
+    ...band('random difference', (r) => gap(contrast, ...halves(target, r))),
+    ...band('shuffled labels', (r) => shift(...dealt(contrast, target, benign, r))),
+    ...band('benign shift', (r) => {
       const drawn = target.map(() => benign[r.below(benign.length)]);
       return shift(drawn, benign);
     }),
@@ -86,9 +89,10 @@ function mean({ atoms, sums }: Contrast, of: Atoms): Float64Array {
 }
 
 function gap(contrast: Contrast, of: Atoms, less: Atoms): Float64Array {
-  const out = mean(contrast, of);
-  axpy(-1, mean(contrast, less), out);
-  return out;
+  const [out, other] = [mean(contrast, of), mean(contrast, less)];
+  const both = dot(out, out) + dot(other, other);
+  axpy(-1, other, out);
+  return isRounding(dot(out, out), both) ? out.fill(0) : out;
 }
 
 /** Σ z_g (m_g − m̄): the groups’ mean shifts about their mean, mixed by a normal draw. */

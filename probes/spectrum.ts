@@ -148,7 +148,10 @@ function ledoitWolf(x: Rows, eigenvalues: Float64Array): number {
   return spread <= 0 ? 1 : Math.min(1, error / spread);
 }
 
-/** `participationRatio` of rows about their mean, without finding axes; NaN for fewer than two rows. Shape: `[n, d]`. */
+/**
+ * `participationRatio` of rows about their mean, without finding axes; NaN for fewer than two rows, and where they
+ * vary by no more than rounding. Shape: `[n, d]`.
+ */
 export function participationOf(rows: Rows): number {
   return here(participationSteps(rows));
 }
@@ -160,5 +163,7 @@ export function* participationSteps(rows: Rows): Steps<number> {
   const size = Math.min(x.n, x.d);
   let trace = 0;
   for (let i = 0; i < size; i++) trace += gram[i * size + i];
-  return trace ** 2 / dot(gram, gram);
+  return trace > rankTolerance * dot(rows.data, rows.data)
+    ? trace ** 2 / dot(gram, gram)
+    : Number.NaN;
 }

@@ -69,7 +69,9 @@ function headLines({
 
 /** The raw cosine beside what directions that mean nothing reach in the place of the triggered shift. */
 function nullLines(points: readonly ContrastPoint[]): string[] {
-  const families = points[0].cosine.nulls?.map(({ family }) => family) ?? [];
+  const families = [
+    ...new Set(points.flatMap(({ cosine: { nulls = [] } }) => nulls.map(({ family }) => family))),
+  ];
   if (families.length === 0) return [];
   return [
     '',
@@ -77,10 +79,12 @@ function nullLines(points: readonly ContrastPoint[]): string[] {
     ...table(points, [
       siteColumn,
       { title: 'cosine', cell: ({ cosine }) => numberText(cosine.value), align: 'right' },
-      ...families.map((family, f) => ({
+      ...families.map((family) => ({
         title: shortFamilies[family],
-        cell: ({ cosine: { nulls = [] } }: ContrastPoint) =>
-          `${numberText(nulls[f].p95)} p=${pText(nulls[f].p)}`,
+        cell: ({ cosine: { nulls = [] } }: ContrastPoint) => {
+          const found = nulls.find((each) => each.family === family);
+          return found === undefined ? '–' : `${numberText(found.p95)} p=${pText(found.p)}`;
+        },
       })),
     ]),
   ];

@@ -92,6 +92,7 @@ function shiftLines(points: readonly GeometryPoint[]): string[] {
 function strongestText({ nulls }: DirectionAgreement): string {
   const stronger = (most: DirectionNullBand, each: DirectionNullBand): DirectionNullBand =>
     each.p95 > most.p95 ? each : most;
+  if (nulls.length === 0) return '–';
   const { p95, family, p } = nulls.reduce(stronger);
   return `${numberText(p95)} (${family}, p=${pText(p)})`;
 }

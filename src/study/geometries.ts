@@ -15,7 +15,7 @@ import type {
 } from '../contract/contrasts.ts';
 import { parseSite } from '../graph/sites.ts';
 import { quantile } from '../math/resample.ts';
-import { rowsOf, takeRows, type Rows } from '../math/rows.ts';
+import { rowAt, rowsOf, takeRows, type Rows } from '../math/rows.ts';
 import { centred, cosine } from '../math/vectors.ts';
 import { covarianceBands, isotropicBand } from '../../probes/bands.ts';
 import {
@@ -79,17 +79,25 @@ interface Chosen extends LabelledRows {
 /** Leading components whose span is compared. */
 const subspaceSize = 5;
 
-/** Evaluates one entry, site by site. */
+/**
+ * Evaluates one entry, site by site. Sites at which all rows are alike hold no directions and are left out: the
+ * embedding of one token, and every site of a token before which all prompts are the same.
+ *
+ * @returns null where that leaves no site.
+ */
 export async function geometryOf(
   run: Run,
   request: GeometryRequest,
   working: Working<Geometry> = {},
-): Promise<Geometry> {
+): Promise<Geometry | null> {
   const { before, after, position, siteKind, where, labels, groups, draws, seed } = request;
-  const sites = sitesOfKind(run, before, siteKind);
   sitesOfKind(run, after, siteKind);
   const id = entryId(['geometry', `${before}-${after}`, position, siteKind], request);
   const chosen = chosenRows(run, request);
+  const earlier = working.known?.find((one) => one.id === id && one.made_by === packageVersion());
+  const sites =
+    earlier?.points.map(({ site }) => site) ?? (await varyingSites(run, request, chosen));
+  if (sites.length === 0) return null;
   const measure = async (site: string): Promise<GeometryPoint> => {
     const from = takeRows(await run.activations(before, site, position), chosen.index);
     const to = takeRows(await run.activations(after, site, position), chosen.index);
@@ -110,6 +118,24 @@ export async function geometryOf(
     made_by: packageVersion(),
   });
   return await bySites({ run, id, sites, measure, entryOf }, working);
+}
+
+/** The sites at which rows differ, before and after. */
+async function varyingSites(
+  run: Run,
+  { before, after, position, siteKind }: GeometryRequest,
+  { index }: Chosen,
+): Promise<string[]> {
+  const varies = async (name: string, site: string): Promise<boolean> => {
+    const rows = await run.activations(name, site, position);
+    const [first, ...others] = index.map((row) => rowAt(rows, row));
+    return others.some((row) => row.some((value, j) => value !== first[j]));
+  };
+  const found: string[] = [];
+  for (const site of sitesOfKind(run, before, siteKind)) {
+    if ((await varies(before, site)) && (await varies(after, site))) found.push(site);
+  }
+  return found;
 }
 
 function chosenRows(run: Run, request: GeometryRequest): Chosen {
@@ -207,10 +233,10 @@ function agreementsOf(
       const names = benign.map((i) => groups[i]);
       families.push(['benign shift', benignShift(takeRows(shifts, benign), names, reference)]);
     }
-    const nulls = families.map(([family, draw]) => ({
-      family,
-      ...cosineBand(reference, observed, draw, draws, random.fork(label, family)),
-    }));
+    const nulls = families.flatMap(([family, draw]) => {
+      const band = cosineBand(reference, observed, draw, draws, random.fork(label, family));
+      return band === null ? [] : [{ family, ...band }];
+    });
     return { label, cosine: orNull(observed), nulls };
   });
 }

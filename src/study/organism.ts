@@ -141,8 +141,10 @@ async function study(run: Run, shuffles: number, working: Working): Promise<Repo
           seed: 0,
         }),
       );
-      for (const site of run.manifest.sites)
-        projections.push(await projection(run, { ...pair, site }, multiply));
+      for (const site of run.manifest.sites) {
+        const plane = await projection(run, { ...pair, site }, multiply);
+        if (plane !== null) projections.push(plane);
+      }
       progress.update(shifts.length, `stage1..${after} at ${position}`);
     }
   }

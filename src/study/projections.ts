@@ -30,12 +30,16 @@ export interface ProjectionRequest {
 /** Axes kept; the scatter shows two of them. */
 const componentCount = 5;
 
-/** @param multiply Carries out large products; in this language if left out. */
+/**
+ * @param multiply Carries out large products; in this language if left out.
+ * @returns null where there is no plane to see a shift in: rows vary along fewer than two directions, as one
+ *   token's embeddings do, or nothing moved.
+ */
 export async function projection(
   run: Run,
   request: ProjectionRequest,
   multiply?: Multiply,
-): Promise<Projection> {
+): Promise<Projection | null> {
   const { before, after, position, site, basis = 'pooled' } = request;
   const checkpoints = run.manifest.checkpoints
     .filter(({ files }) => Object.hasOwn(files, site))
@@ -46,20 +50,18 @@ export async function projection(
   const count = Math.min(componentCount, first.d, 2 * first.n - 1);
   const steps =
     basis === 'pooled'
-      ? fitPcaSteps(stacked(first, second), count)
-      : fitTemporalPcaSteps(first, second, count);
+      ? fitPcaSteps(stacked(first, second), count, { least: 0 })
+      : fitTemporalPcaSteps(first, second, count, { least: 0 });
   const pca = await through(steps, multiply);
   const k = pca.components.n;
+  if (k < 2) return null;
   const coordinates = new Float32Array(checkpoints.length * first.n * k);
   [...rows.values()].forEach((values, c) => {
     coordinates.set(project(pca, values).data, c * first.n * k);
   });
-  const plane = rowsOf(
-    Math.min(2, k),
-    first.d,
-    pca.components.data.subarray(0, Math.min(2, k) * first.d),
-  );
+  const plane = rowsOf(2, first.d, pca.components.data.subarray(0, 2 * first.d));
   const share = inPlaneShare(first, second, plane);
+  if (!Number.isFinite(share.pooled)) return null;
   const bytes = encodeSafetensors([
     {
       name: 'coordinates',

@@ -76,9 +76,10 @@ async function shiftPoint(run: Run, request: ShiftRequest, site: string): Promis
     })),
     cosines: request.cosines.flatMap(([a, b]) => {
       const [first, second] = [sizeOf.get(a), sizeOf.get(b)];
-      return first === undefined || second === undefined
-        ? []
-        : [{ a, b, cosine: shiftCosine(first, second) }];
+      if (first === undefined || second === undefined) return [];
+      const cosine = shiftCosine(first, second);
+      // A set that did not move has no direction.
+      return Number.isFinite(cosine) ? [{ a, b, cosine }] : [];
     }),
   };
 }

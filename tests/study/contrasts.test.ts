@@ -287,7 +287,8 @@ describe('geometryOf', () => {
   };
 
   it('is 1 in every way for a checkpoint with itself', async () => {
-    const { points } = await geometryOf(organism.run, { ...geometry, after: 'stage1' });
+    const { points } = (await geometryOf(organism.run, { ...geometry, after: 'stage1' }))!;
+    expect(points).toHaveLength(4);
     for (const { agreements, subspaces, similarity } of points) {
       expect(agreements[0].cosine).toBeCloseTo(1, 12);
       expect(subspaces.overlap).toBeCloseTo(1, 10);
@@ -298,7 +299,7 @@ describe('geometryOf', () => {
   });
 
   it('names all null families and refuses a label of one value', async () => {
-    const { points } = await geometryOf(organism.run, geometry);
+    const { points } = (await geometryOf(organism.run, geometry))!;
     expect(points[3].agreements[0].nulls.map(({ family }) => family)).toEqual([
       'isotropic',
       'covariance',

@@ -179,12 +179,12 @@ describe.each(['standard', 'planb'])('shifts from stage1 to %s', (after) => {
 
 describe('projection', () => {
   it('explains the oracle’s share of the variance', async () => {
-    const plane = await projection(organism.run, {
+    const plane = (await projection(organism.run, {
       before: 'stage1',
       after: 'planb',
       position: 'last',
       site: 'resid_post.2',
-    });
+    }))!;
     const expected = oracle['pca_stage1+planb/last/resid_post.2/explained_ratio_first5'];
     plane.explained.forEach((share, i) => expect(Math.abs(share - expected[i])).toBeLessThan(1e-5));
     expect(plane.checkpoints).toEqual(['base', 'stage1', 'standard', 'planb', 'twin']);

@@ -36,7 +36,12 @@ export async function run(args: GeometryArgs, io: Io): Promise<number> {
       onSite: (site) => io.progress.update(++done, `${site} at ${position}`),
       keep: async (entry) => await extendReport(recorded, { geometries: [entry] }, io.progress),
     });
-    geometries.push(geometry);
+    if (geometry !== null) geometries.push(geometry);
+    const held = geometry?.points.map(({ site }) => site) ?? [];
+    const alike = sitesOfKind(recorded, pair.from, siteKind).filter((key) => !held.includes(key));
+    if (alike.length > 0) {
+      io.progress.note(`left out at ${position}, where all rows are alike: ${alike.join(', ')}`);
+    }
   }
   const projections = await planesOf(args, recorded, places, io);
   await extendReport(recorded, { projections }, io.progress);
@@ -68,11 +73,12 @@ async function planesOf(
     sitesOfKind(recorded, pair.from, siteKind).map((site) => ({ position, site })),
   );
   io.progress.begin('planes', wanted.length, 'sites');
-  for (const { position, site } of wanted) {
+  for (const [i, { position, site }] of wanted.entries()) {
     if (io.shouldStop()) throw endedEarly();
     const request = { before: pair.from, after: pair.to, position, site, basis: plane };
-    planes.push(await projection(recorded, request));
-    io.progress.update(planes.length, `${site} at ${position}`);
+    const found = await projection(recorded, request);
+    if (found !== null) planes.push(found);
+    io.progress.update(i + 1, `${site} at ${position}`);
   }
   return planes;
 }

@@ -189,7 +189,8 @@ async function movements(
         );
         const sites = sitesOfKind(recorded, first.name, siteKind);
         for (const site of sites.filter((key) => Object.hasOwn(files, key))) {
-          projections.push(await projection(recorded, { ...pair, site }, multiply));
+          const plane = await projection(recorded, { ...pair, site }, multiply);
+          if (plane !== null) projections.push(plane);
         }
         io.progress.update(shifts.length, `${first.name}..${after} at ${position}`);
       }
