@@ -15,6 +15,7 @@ import { siteKey } from '../dist/src/graph/sites.js';
 import { planExtraction, rowShape } from '../dist/src/record/plan.js';
 import { identityOf } from '../dist/src/record/resume.js';
 import { runPass } from '../dist/src/record/runPass.js';
+import { portsOf } from '../dist/src/record/stages.js';
 import { openRunWriter } from '../dist/src/record/store.js';
 import { openSession } from '../dist/src/runtime/session.js';
 import { operationsPerToken } from './models.mjs';
@@ -46,6 +47,7 @@ const { architecture, settings } = task.model;
 const graph = composeModel(architecture, settings, task.bind, {
   sites: task.sites,
   length: plan.longest,
+  ...portsOf(plan.passes),
 });
 const opening = await timed(() => openSession(graph, { threads }));
 const session = opening.result;

@@ -19,6 +19,7 @@ import { Caches, cacheShape } from '../dist/src/record/caches.js';
 import { planExtraction } from '../dist/src/record/plan.js';
 import { runPass } from '../dist/src/record/runPass.js';
 import { sharesPasts, tokensRead } from '../dist/src/record/segments.js';
+import { portsOf } from '../dist/src/record/stages.js';
 import { openSession } from '../dist/src/runtime/session.js';
 import {
   inputs,
@@ -122,7 +123,7 @@ async function ours(path, prefixSharing) {
   const graph = composeModel(architecture, settings, task.bind, {
     sites: task.sites,
     length: plan.longest,
-    ...(isShared ? { past: 'shared', keeps: 'chosen' } : {}),
+    ...portsOf(plan.passes),
   });
   const session = await openSession(graph, { threads: 1 });
   const writer = { writeRows() {} };

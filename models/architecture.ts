@@ -51,20 +51,32 @@ export interface Parameter {
 /**
  * Values that a pass computes once and all blocks read.
  *
- * Inside a graph the stream is `[tokens, d]` with tokens = batch · position, so that every linear map
- * is one matrix product; only attention sees `[batch, position, …]`.
+ * Inside a graph the stream is `[tokens, d]`, so that every linear map is one matrix product; only
+ * attention sees `[batch, position, …]`. Its tokens are all batch · position slots of the batch, or, where the
+ * graph is packed, those that hold a token of a prompt.
  */
 export interface Frame {
-  /** `[tokens]`: token ids, prompt after prompt, padded on the right. */
+  /** `[tokens]`: token ids, prompt after prompt; padded on the right unless the graph is packed. */
   readonly ids: Value;
-  /** `[batch, position]`, and the same flattened to `[tokens]`. */
+  /** `[batch, position]`, and those of the stream's tokens, `[tokens]`. */
   readonly positions: Value;
   readonly flatPositions: Value;
-  /** The shape `[batch, position, −1]` and the shape `[tokens, −1]`, as int64 values. */
+  /** The shapes `[batch, position, −1]`, `[batch · position, −1]` and `[tokens, −1]`, as int64 values. */
   readonly byPosition: Value;
+  readonly bySlot: Value;
   readonly byToken: Value;
+  /** How the stream's tokens stand in the batch; null where it holds every slot. */
+  readonly packing: Packing | null;
   /** What turns queries and keys, by the name that the family gave it; empty without rotary positions. */
   readonly rotary: ReadonlyMap<string, Rotary>;
+}
+
+/** The two ways between a stream without padding and the batch that attention sees. */
+export interface Packing {
+  /** `[tokens]`: the slot b · T + t of each token of the stream. */
+  readonly tokens: Value;
+  /** `[batch · position]`: the token in each slot; any token where there is padding, which nobody sees. */
+  readonly slots: Value;
 }
 
 /** The ports of one block; see the head of this file. */

@@ -39,7 +39,8 @@ export function attend(
   invariant(rotary === undefined || table !== undefined, `the frame has no rotary "${rotary}"`);
   const apart = (x: Value, heads: number, turns: boolean): Value => {
     const shape = ['batch', 'position', heads * settings.headDim];
-    const split = g.reshape(x, frame.byPosition, shape);
+    const slots = frame.packing === null ? x : g.gather(x, frame.packing.slots);
+    const split = g.reshape(slots, frame.byPosition, shape);
     return turns && table !== undefined ? g.rotary(split, table, heads) : split;
   };
   const { output, pattern, present } = g.attention(
@@ -60,7 +61,9 @@ export function attend(
   );
   if (present !== undefined) ports.keep?.(present);
   if (pattern !== undefined) ports.tap('pattern', pattern);
-  return g.reshape(output, frame.byToken, ['tokens', settings.heads * settings.headDim]);
+  const width = settings.heads * settings.headDim;
+  const slots = g.reshape(output, frame.bySlot, [frame.packing === null ? 'tokens' : 'slots', width]);
+  return frame.packing === null ? slots : g.gather(slots, frame.packing.tokens);
 }
 
 /**

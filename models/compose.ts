@@ -2,7 +2,9 @@
  * Composes an architecture's blocks into one graph that gives the wanted sites at the wanted rows.
  *
  * Inputs are `input_ids` and `position_ids` `[batch, position]` and `rows` `[rows]`, where row b · T + t
- * is token t of prompt b in a batch padded to T. Only those rows leave the graph. The graph ends at the
+ * is token t of prompt b in a batch padded to T. Only those rows leave the graph. A packed graph works out
+ * no padding but in attention: the input `tokens` `[tokens]` names the slots b · T + t that hold a token, in
+ * the order of the stream, whose rows `rows` then counts, and `slots` `[batch · T]` is the way back. The graph ends at the
  * last block that a wanted site needs. Where positions turn by a prompt's own length and some prompt
  * is longer than what was trained, there is an input `lengths` `[batch]` besides.
  *
@@ -52,6 +54,8 @@ export interface Composition {
    * and values only the new ones leave, in the same order.
    */
   readonly past?: 'own' | 'shared';
+  /** Whether the stream holds no padding. */
+  readonly isPacked?: boolean;
   /** Whether keys and values leave the graph; `chosen`: of the rows that the input `kept` `[kept]` names. */
   readonly keeps?: boolean | 'chosen';
 }
@@ -77,10 +81,11 @@ export function composeModel(
   architecture: Architecture,
   settings: Settings,
   bind: Binding,
-  { sites, length, edit, blocks, isEmbedded = false, past, keeps = false }: Composition,
+  composition: Composition,
 ): Graph {
+  const { sites, length, edit, blocks, isEmbedded = false, past, keeps = false } = composition;
   const g = new Builder(architecture.family);
-  const frame = frameOf(g, architecture, settings, length);
+  const frame = frameOf(g, architecture, settings, length, composition.isPacked);
   const rows = g.input('rows', 'int64', ['rows']);
   const params = once((name) => bind(g, name));
   const wanted = new Set(sites.map(siteKey));
@@ -95,8 +100,9 @@ export function composeModel(
       const flowing = edit === undefined || !isStream ? value : edit(g, site, value);
       const key = siteKey(site);
       if (wanted.has(key)) {
-        const byRow = kind === 'pattern' ? patternByToken(g, frame, flowing) : flowing;
-        outputs.set(key, g.gather(byRow, rows));
+        const gathered =
+          kind === 'pattern' ? patternAt(g, frame, flowing, rows) : g.gather(flowing, rows);
+        outputs.set(key, gathered);
       }
       return flowing;
     };
@@ -206,12 +212,22 @@ export function frameOf(
   architecture: Architecture,
   settings: Settings,
   length: number,
+  isPacked = false,
 ): Frame {
   const ids = g.input('input_ids', 'int64', ['batch', 'position']);
   const positions = g.input('position_ids', 'int64', ['batch', 'position']);
+  const packing = isPacked
+    ? {
+        tokens: g.input('tokens', 'int64', ['tokens']),
+        slots: g.input('slots', 'int64', ['slots']),
+      }
+    : null;
   return g.within('frame', (): Frame => {
     const rest = g.integers('rest', [-1]);
-    const flat = (x: Value): Value => g.reshape(x, rest, ['tokens']);
+    const flat = (x: Value): Value =>
+      packing === null
+        ? g.reshape(x, rest, ['tokens'])
+        : g.gather(g.reshape(x, rest, ['slots']), packing.tokens);
     const flatIds = flat(ids);
     let lengths: Value | undefined;
     const tokens = {
@@ -222,20 +238,26 @@ export function frameOf(
     const rotary = [...architecture.rotary(settings)].map(
       ([name, turning]) => [name, rotaryOf(g, name, turning, tokens)] as const,
     );
+    const byPosition = g.concat([g.sizes(ids, 0, 2), rest]);
+    const byToken = g.concat([g.sizes(flatIds, 0, 1), rest]);
     return {
       ids: flatIds,
       positions,
       flatPositions: flat(positions),
-      byPosition: g.concat([g.sizes(ids, 0, 2), rest]),
-      byToken: g.concat([g.sizes(flatIds, 0, 1), rest]),
+      byPosition,
+      byToken,
+      bySlot: packing === null ? byToken : g.concat([g.sizes(packing.slots, 0, 1), rest]),
+      packing,
       rotary: new Map(rotary),
     };
   });
 }
 
-/** `[batch, heads, query, key] → [tokens, heads · key]`, so that a pattern's rows are queries like any site's. */
-function patternByToken(g: Builder, frame: Frame, pattern: Value): Value {
-  return g.reshape(g.transpose(pattern, [0, 2, 1, 3]), frame.byToken, ['tokens', 'heads·keys']);
+/** `[batch, heads, query, key] → [rows, heads · key]`: a pattern's rows are queries, as any site's are tokens. */
+function patternAt(g: Builder, { packing, bySlot }: Frame, pattern: Value, rows: Value): Value {
+  const byQuery = g.transpose(pattern, [0, 2, 1, 3]);
+  const slots = g.reshape(byQuery, bySlot, ['slots', 'heads·keys']);
+  return g.gather(slots, packing === null ? rows : g.gather(packing.tokens, rows));
 }
 
 /** Each parameter enters the graph once, however often it is read. */

@@ -12,6 +12,7 @@ import { parametersOf } from '../../models/model.ts';
 import { openSession, type Session } from '../runtime/session.ts';
 import { diskOf, scratchOf } from './foresight.ts';
 import { elsewhere, type Plan, type PlannedCheckpoint } from './plan.ts';
+import { tokensOf } from './segments.ts';
 import { headGroups, stagesOf, threadsFor, wantsLogits } from './stages.ts';
 import { wantedRows } from './wantedRows.ts';
 
@@ -91,7 +92,7 @@ export function amountsOf(plan: Plan, checkpoint: PlannedCheckpoint, hasDoctor: 
   return {
     kind: plan.kind,
     blocks: stages.filter(({ kind }) => kind === 'block').length,
-    passes: plan.passes.map(({ segments, length }) => segments.length * length),
+    passes: plan.passes.map(tokensOf),
     headRows: hasHead ? rows : 0,
     headBlocks: hasHead ? (vocabulary * wordWidth) / block : 0,
     headRuns: plan.kind === 'whole' ? plan.passes.length : headGroups(plan, model).length,

@@ -40,6 +40,7 @@ import { runPass } from './runPass.ts';
 import { prefixSharing } from './sharing.ts';
 import { runStreamed } from './streamed.ts';
 import { sharesPasts, tokensOf, tokensRead } from './segments.ts';
+import { portsOf } from './stages.ts';
 import {
   clearLeftovers,
   openRunWriter,
@@ -188,7 +189,7 @@ async function runTask(
   const graph = composeModel(architecture, settings, bind, {
     sites,
     length: plan.longest,
-    ...(isShared ? { past: 'shared', keeps: 'chosen' } : {}),
+    ...portsOf(plan.passes),
   });
   const session = await openSession(graph, {
     threads: plan.request.threads,

@@ -49,7 +49,10 @@ export function feedsOf(
 ): Record<string, Feed> {
   const { segments, length, past } = pass;
   const shape = [segments.length, length];
+  const { tokens, slots } = packingOf(pass);
   return {
+    tokens: { data: tokens, shape: [tokens.length] },
+    slots: { data: slots, shape: [slots.length] },
     input_ids: { data: paddedIds(reading, pass), shape },
     position_ids: {
       data: BigInt64Array.from({ length: segments.length * length }, (_, i) =>
@@ -68,6 +71,22 @@ export function feedsOf(
       shape: [rows.length],
     },
   };
+}
+
+/** Which slots of a padded batch hold a token, and which token of the stream stands in each slot. */
+export function packingOf({ segments, length, past }: Pass): {
+  tokens: BigInt64Array;
+  slots: BigInt64Array;
+} {
+  const slots = new BigInt64Array(segments.length * length);
+  const tokens: bigint[] = [];
+  segments.forEach(({ to }, b) => {
+    for (let t = 0; t < to - past; t++) {
+      slots[b * length + t] = BigInt(tokens.length);
+      tokens.push(BigInt(b * length + t));
+    }
+  });
+  return { tokens: BigInt64Array.from(tokens), slots };
 }
 
 /** Padded on the right with token 0, which no earlier token sees. Shape: `[segments, length]`. */

@@ -54,6 +54,11 @@ export function tokensOf({ segments, past }: Pass): number {
   return segments.reduce((sum, { to }) => sum + to - past, 0);
 }
 
+/** Whether some pass is padded. */
+export function pads(passes: readonly Pass[]): boolean {
+  return passes.some((pass) => tokensOf(pass) < pass.segments.length * pass.length);
+}
+
 /** Tokens that go through the model in all passes. */
 export function tokensRead(passes: readonly Pass[]): number {
   return passes.reduce((sum, pass) => sum + tokensOf(pass), 0);

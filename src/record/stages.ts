@@ -14,6 +14,7 @@ import { prune } from '../graph/prune.ts';
 import { parametersOf, type Model } from '../../models/model.ts';
 import { steadyThreads } from '../runtime/steady.ts';
 import type { Plan, PlannedCheckpoint } from './plan.ts';
+import { pads, sharesPasts, tokensOf, type Pass } from './segments.ts';
 import { wantedRows } from './wantedRows.ts';
 
 export type Stage =
@@ -51,8 +52,16 @@ export function describeStage(stage: Stage, { settings }: Model): string {
   return stage.kind === 'norm' ? 'the final norm' : `the ${stage.kind}`;
 }
 
-/** Ports of a block that meet what earlier passes left behind. */
-export type Caching = Pick<Composition, 'past' | 'keeps'>;
+/** Ports of a graph that meet what earlier passes left behind, and whether its stream holds padding. */
+export type PassPorts = Pick<Composition, 'past' | 'keeps' | 'isPacked'>;
+
+/** What the graph of these passes needs. */
+export function portsOf(passes: readonly Pass[]): PassPorts {
+  return {
+    isPacked: pads(passes),
+    ...(sharesPasts(passes) ? { past: 'shared', keeps: 'chosen' } : {}),
+  };
+}
 
 /** What is taken through stages. */
 export type Staged = Pick<PlannedCheckpoint, 'model' | 'bind' | 'sites'>;
@@ -62,13 +71,13 @@ export function graphOf(
   { model, bind, sites }: Staged,
   stage: Exclude<Stage, { kind: 'head' }>,
   length: number,
-  caching: Caching = {},
+  ports: PassPorts = {},
 ): Graph {
   const { architecture, settings } = model;
   const { layers } = settings;
   if (stage.kind === 'embedding') {
-    const blocks = { from: 0, to: 0 };
-    return lookUpFirst(composeModel(architecture, settings, bind, { sites: [], length, blocks }));
+    const part = { sites: [], length, blocks: { from: 0, to: 0 }, isPacked: ports.isPacked ?? false };
+    return lookUpFirst(composeModel(architecture, settings, bind, part));
   }
   if (stage.kind === 'norm') {
     const norm: Site = { kind: 'final_norm', block: null };
@@ -83,7 +92,7 @@ export function graphOf(
     length,
     blocks,
     isEmbedded: true,
-    ...caching,
+    ...ports,
   });
   const goesOn = sites.some(({ block }) => block === null || block > layer);
   if (goesOn) return graph;
@@ -95,7 +104,7 @@ export const lookedUpAtOnce = 4096;
 
 /** The most numbers that the stream of each pass may hold. */
 export function scratchSizes({ passes }: Plan, width: number): number[] {
-  return passes.map(({ segments, length }) => segments.length * length * width);
+  return passes.map((pass) => tokensOf(pass) * width);
 }
 
 /** Words of each slice of the head; a slice's matrix is at most so many floats. */

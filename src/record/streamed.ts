@@ -25,6 +25,7 @@ import {
   graphOf,
   headGroups,
   lookedUpAtOnce,
+  portsOf,
   scratchSizes,
   sitesAt,
   stagesOf,
@@ -196,8 +197,7 @@ async function passWork(
   const { passes } = plan;
   const { settings } = task.model;
   const isShared = stage.kind === 'block' && sharesPasts(passes);
-  const caching = isShared ? ({ past: 'shared', keeps: 'chosen' } as const) : {};
-  const graph = graphOf(task, stage, plan.longest, caching);
+  const graph = graphOf(task, stage, plan.longest, portsOf(passes));
   const blocks = stage.kind === 'block' ? { from: stage.layer, to: stage.layer + 1 } : null;
   const caches = isShared && blocks !== null ? new Caches(passes, { blocks, ...settings }) : null;
   const sites = sitesAt(stage, task.sites);
@@ -214,7 +214,7 @@ async function passWork(
   };
   const write = (i: number, wanted: WantedRows, fetched: Readonly<Record<string, Fetch>>): void => {
     writeSites(plan, task, { pass: passes[i], wanted, sites, fetched }, writer);
-    const rows = stage.kind === 'norm' ? wanted.rows.length : rowsIn(passes[i]);
+    const rows = stage.kind === 'norm' ? wanted.rows.length : tokensOf(passes[i]);
     for (const name of next) {
       scratch[s % 2].write(i, tagOf(s), fetched[name].data.subarray(0, rows * settings.width));
     }
@@ -224,10 +224,10 @@ async function passWork(
     needed: (done) => (isShared ? neededFrom(passes, done) : passes.map((_, i) => i >= done)),
     async run(i, isWritten) {
       const wanted = isWritten ? noRows : wantedRows(plan, passes[i]);
-      if (stage.kind === 'embedding' && (lookedUp += rowsIn(passes[i])) > lookedUpAtOnce) {
+      if (stage.kind === 'embedding' && (lookedUp += tokensOf(passes[i])) > lookedUpAtOnce) {
         await session.close();
         session = await openMapped(stream, graph);
-        lookedUp = rowsIn(passes[i]);
+        lookedUp = tokensOf(passes[i]);
       }
       const keys = isWritten ? [] : [...new Set([...sites.map(siteKey), ...next])];
       const names = [...keys, ...(caches?.outputsOf(i) ?? [])];
@@ -244,7 +244,7 @@ function streamOf({ scratch, task, run }: Stream, s: number, i: number, pass: Pa
   const { width } = task.model.settings;
   const data = scratch[(s - 1) % 2].read(i, tagOf(s - 1));
   if (data === null) throw spoilt(task.record.name, run.folder);
-  const rows = rowsIn(pass);
+  const rows = tokensOf(pass);
   if (data.length === rows * width) return { data, shape: [rows, width] };
   const repeated = new Float32Array(rows * width);
   for (let at = 0; at < repeated.length; at += data.length) repeated.set(data, at);
@@ -272,13 +272,9 @@ function headWork(stream: Stream, s: number): Work {
 
 /** A row by itself would be summed in another order than the same row beside others. */
 function withTwoRows(pass: Pass): Pass {
-  if (rowsIn(pass) > 1) return pass;
+  if (tokensOf(pass) > 1) return pass;
   const { segments } = pass;
   return { ...pass, segments: [...segments, ...segments] };
-}
-
-function rowsIn({ segments, length }: Pass): number {
-  return segments.length * length;
 }
 
 async function openMapped({ plan, task }: Stream, graph: Graph): Promise<Session> {

@@ -19,7 +19,7 @@ export interface Reading {
 
 /** A token that leaves the graph, and where its activation goes. */
 interface WantedRow {
-  /** Row of the pass's flattened stream: segment · length + token. */
+  /** Row of the pass's stream, which holds the tokens of segment after segment without padding. */
   readonly streamRow: number;
   /** Index in the prompt. */
   readonly token: number;
@@ -45,16 +45,18 @@ interface Place {
 }
 
 /** What leaves the graph in a pass, segment by segment; consecutive tokens are stored as one place. */
-export function wantedRows(reading: Reading, { segments, past, length }: Pass): WantedRows {
+export function wantedRows(reading: Reading, { segments, past }: Pass): WantedRows {
   const rows: WantedRow[] = [];
   const places: Place[] = [];
-  segments.forEach((segment, b) => {
+  let start = 0;
+  for (const segment of segments) {
+    const first = start - past;
     const rowOf = new Map<number, number>();
     const rowFor = (token: number, prompt: number): number => {
       const known = rowOf.get(token);
       if (known !== undefined) return known;
       rowOf.set(token, rows.length);
-      return rows.push({ streamRow: b * length + token - past, token, prompt }) - 1;
+      return rows.push({ streamRow: first + token, token, prompt }) - 1;
     };
     for (const { prompt, to } of [segment, ...segment.others]) {
       for (const [i, { selector, firstRow }] of reading.positions.entries()) {
@@ -66,7 +68,8 @@ export function wantedRows(reading: Reading, { segments, past, length }: Pass): 
         places.push(...stretches(selector.name, stored));
       }
     }
-  });
+    start += segment.to - past;
+  }
   return { rows, places };
 }
 

@@ -87,11 +87,14 @@ describe('prefixPasses', () => {
           length,
           keeps: false,
         });
+        const startOf = (segment: number): number =>
+          segments.slice(0, segment).reduce((sum, { to }) => sum + to - past, 0);
         for (const { storedAt, first, count } of places) {
           for (let k = 0; k < count; k++) {
             const { streamRow, token } = rows[first + k];
-            const text = texts[texts.length - 1][Math.floor(streamRow / length)];
-            expect(past + (streamRow % length)).toBe(token);
+            const at = segments.findLastIndex((_, b) => startOf(b) <= streamRow);
+            const text = texts[texts.length - 1][at];
+            expect(past + streamRow - startOf(at)).toBe(token);
             expect(stored.has(storedAt + k)).toBe(false);
             stored.set(storedAt + k, text.slice(0, token + 1).join(' '));
           }

@@ -3,7 +3,7 @@
 import { siteKey, type Site } from '../../src/graph/sites.ts';
 import { Caches, cacheShape, neededFrom } from '../../src/record/caches.ts';
 import { feedsOf } from '../../src/record/runPass.ts';
-import type { Pass } from '../../src/record/segments.ts';
+import { pads, type Pass } from '../../src/record/segments.ts';
 import { wantedRows, type Reading } from '../../src/record/wantedRows.ts';
 import { openSession } from '../../src/runtime/session.ts';
 import { fromCheckpoint } from '../../models/bindings.ts';
@@ -50,6 +50,7 @@ export async function runPasses(
     length: longest,
     past: 'shared',
     keeps: 'chosen',
+    isPacked: pads(passes),
   });
   const session = await openSession(graph, { threads: 1 });
   const caches = new Caches(passes, cacheShape(model, sites));
