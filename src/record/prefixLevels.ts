@@ -8,6 +8,7 @@
  */
 
 import type { Branch } from './prefixTree.ts';
+import { tokensOf, type Pass } from './segments.ts';
 
 /** What a pass may hold and what it costs. */
 export interface PassCosts {
@@ -33,14 +34,9 @@ export function rowsOf(length: number, past: number, { batchTokens }: PassCosts)
   return Math.max(1, Math.min(byReading, byReach));
 }
 
-/** What a pass costs, in read tokens. */
-export function costOf(
-  rows: number,
-  length: number,
-  past: number,
-  { movedShare }: PassCosts,
-): number {
-  return rows * (length + movedShare * past) + runTokens;
+/** What a pass costs, in read tokens; padding costs next to nothing, for only attention sees it. */
+export function costOf(pass: Pass, { movedShare }: PassCosts): number {
+  return tokensOf(pass) + pass.segments.length * pass.past * movedShare + runTokens;
 }
 
 /**

@@ -82,10 +82,7 @@ function allLevels(branches: readonly Branch[]): number[] {
 }
 
 function totalCost(passes: readonly Pass[], costs: PassCosts): number {
-  return passes.reduce(
-    (sum, { segments, length, past }) => sum + costOf(segments.length, length, past, costs),
-    0,
-  );
+  return passes.reduce((sum, pass) => sum + costOf(pass, costs), 0);
 }
 
 /** Bytes of one token's keys and values in all blocks. */

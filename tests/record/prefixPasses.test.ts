@@ -224,7 +224,12 @@ describe('bestLevels', () => {
 
 describe('costOf', () => {
   it('counts tokens, what is moved of the past, and the run itself', () => {
-    expect(costOf(3, 10, 20, { batchTokens: 64, movedShare: 0.5 })).toBe(3 * (10 + 10) + 32);
+    const segments = [30, 25, 21].map((to, prompt) => ({ prompt, to, others: [] }));
+    const parents = segments.map((_, row) => ({ pass: 0, row }));
+    const pass = { segments, length: 10, past: 20, parents, keeps: false };
+    // Tokens 20 … of each, 20 cached ones for each at half a token, and the run; no padding.
+    const expected = 10 + 5 + 1 + 3 * 20 * 0.5 + 32;
+    expect(costOf(pass, { batchTokens: 64, movedShare: 0.5 })).toBe(expected);
     expect(rowsOf(10, 0, { batchTokens: 64, movedShare: 0 })).toBe(6);
     // 32 batches of 64 tokens are reached back to at the most.
     expect(rowsOf(1, 1023, { batchTokens: 64, movedShare: 0 })).toBe(2);
