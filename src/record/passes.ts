@@ -96,7 +96,10 @@ async function wholeForward(
   length: number,
 ): Promise<Forward> {
   const graph = composeModel(model.architecture, model.settings, bind, { sites, length });
-  return await openSession(tamper(graph), { threads, device });
+  // A few short passes take less time than widening and packing a copy of all weights does.
+  const mapped = device === 'cpu';
+  const steady = mapped ? threadsFor(model, threads) : threads;
+  return await openSession(tamper(graph), { threads: steady, device, mapped });
 }
 
 /** Stage by stage; the stream of one pass waits in memory. */
