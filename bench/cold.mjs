@@ -96,12 +96,10 @@ export async function large(bench) {
   const file = (name) => join(bench.scratch, `${name}.safetensors`);
   const seen = { ours: [] };
   let run;
-  for (const [name, options] of [
-    ['ours', []],
-    ['ours, --plan streamed', ['--plan', 'streamed']],
-    ['ours, --plan streamed --no-doctor', ['--plan', 'streamed', '--no-doctor']],
-  ]) {
-    const command = [...ourCommand(bench, folder, prompts, limit, 1), ...options];
+  for (const options of ['', ' --plan streamed', ' --plan streamed --no-doctor']) {
+    const name = `ours${options}`;
+    const asked = options.split(' ').slice(1);
+    const command = ourCommand(bench, folder, prompts, limit, 1).concat(asked);
     run ??= command[command.indexOf('--out') + 1];
     const own = await bench.watched(name, command);
     if (own === undefined) continue;

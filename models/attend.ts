@@ -62,7 +62,10 @@ export function attend(
   if (present !== undefined) ports.keep?.(present);
   if (pattern !== undefined) ports.tap('pattern', pattern);
   const width = settings.heads * settings.headDim;
-  const slots = g.reshape(output, frame.bySlot, [frame.packing === null ? 'tokens' : 'slots', width]);
+  const slots = g.reshape(output, frame.bySlot, [
+    frame.packing === null ? 'tokens' : 'slots',
+    width,
+  ]);
   return frame.packing === null ? slots : g.gather(slots, frame.packing.tokens);
 }
 

@@ -74,7 +74,7 @@ export function feedsOf(
 }
 
 /** Which slots of a padded batch hold a token, and which token of the stream stands in each slot. */
-export function packingOf({ segments, length, past }: Pass): {
+function packingOf({ segments, length, past }: Pass): {
   tokens: BigInt64Array;
   slots: BigInt64Array;
 } {

@@ -76,7 +76,12 @@ export function graphOf(
   const { architecture, settings } = model;
   const { layers } = settings;
   if (stage.kind === 'embedding') {
-    const part = { sites: [], length, blocks: { from: 0, to: 0 }, isPacked: ports.isPacked ?? false };
+    const part = {
+      sites: [],
+      length,
+      blocks: { from: 0, to: 0 },
+      isPacked: ports.isPacked ?? false,
+    };
     return lookUpFirst(composeModel(architecture, settings, bind, part));
   }
   if (stage.kind === 'norm') {
