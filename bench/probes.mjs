@@ -13,7 +13,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { fitMany } from '../dist/probes/logisticFits.js';
+import { fitMany } from '../dist/probes/logisticMany.js';
 import { gradientTolerance, looseTolerance } from '../dist/probes/logistic.js';
 import { fitPcaSteps } from '../dist/probes/pca.js';
 import { Random } from '../dist/src/base/random.js';

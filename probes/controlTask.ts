@@ -11,8 +11,9 @@
 
 import { UserError } from '../src/base/errors.ts';
 import type { Random } from '../src/base/random.ts';
+import type { Steps } from '../src/math/multiply.ts';
 import type { Rows } from '../src/math/rows.ts';
-import { crossFit, pick } from './crossFit.ts';
+import { crossFitSteps, pick } from './crossFit.ts';
 import type { EstimatorOptions } from './crossFit.ts';
 import { assertBothClasses, sideWithoutBoth, splitsOf } from './folds.ts';
 import { auroc } from './metrics.ts';
@@ -30,18 +31,20 @@ export interface ControlTask {
 const patience = 1000;
 
 /**
+ * Asks for its large products.
+ *
  * @param rows `[n, d]`.
  * @param count Folds that the rows of each group are dealt over.
  * @throws {UserError} `LABELS_INVALID` where no group has two rows, or none of many draws has both classes everywhere.
  */
-export function controlTask(
+export function* controlTask(
   rows: Rows,
   labels: ArrayLike<number>,
   groups: readonly string[],
   options: EstimatorOptions,
   count: number,
   random: Random,
-): ControlTask {
+): Steps<ControlTask> {
   const members = membersOf(groups);
   const most = Math.max(...members.map(({ length }) => length));
   if (most < 2) {
@@ -68,11 +71,19 @@ export function controlTask(
       fix: 'Group by a finer column, or ask for no control task.',
     });
   }
-  const read = (truth: ArrayLike<number>): number => {
-    const { scores } = crossFit(rows, truth, splits, [], { ...options, groups }, () => undefined);
+  const read = function* (truth: ArrayLike<number>): Steps<number> {
+    const request = {
+      rows,
+      labels: truth,
+      splits,
+      labellings: [],
+      options: { ...options, groups },
+    };
+    const { scores } = yield* crossFitSteps(request);
     const areas = splits.map(({ test }, s) => auroc(scores[s], pick(truth, test)));
     return areas.reduce((sum, value) => sum + value, 0) / k;
   };
-  const [task, chance] = [read(labels), read(control)];
+  const task = yield* read(labels);
+  const chance = yield* read(control);
   return { task, control: chance, selectivity: task - chance };
 }

@@ -12,8 +12,9 @@ import { fitNearestCentroid } from './centroid.ts';
 import { fitDiscriminant } from './discriminant.ts';
 import type { Split } from './folds.ts';
 import { fitLogistic, gradientTolerance, looseTolerance, probeOf } from './logistic.ts';
-import { fitMany, type LogisticFit } from './logisticFits.ts';
+import type { LogisticFit } from './logisticFits.ts';
 import type { LogisticProblem } from './logisticLane.ts';
+import { fitMany } from './logisticMany.ts';
 import { fitMeanDifference, refitMeanDifference } from './meanDifference.ts';
 import { auroc } from './metrics.ts';
 import { fitContrastPairs, fitLat } from './pairs.ts';
@@ -54,6 +55,25 @@ export function fitOn(
   const { groups } = options;
   const chosen = groups === undefined ? {} : { groups: Array.from(train, (row) => groups[row]) };
   return fit(takeRows(rows, train), pick(labels, train), { ...options, ...chosen });
+}
+
+/** Fits it on each choice of rows, asking for its large products. */
+export function* fitOnEach(
+  rows: Rows,
+  labels: ArrayLike<number>,
+  trains: readonly Int32Array[],
+  options: EstimatorOptions,
+): Steps<readonly LinearProbe[]> {
+  if (options.estimator !== 'logistic') {
+    return trains.map((train) => fitOn(rows, labels, train, options));
+  }
+  const { c = 1, standardise = false, intercept = true } = options;
+  checkPenalty(c);
+  const framing = { standardise, intercept };
+  const problems = trains.map((train) => ({ train, labels, c, tolerance: gradientTolerance }));
+  const found: LinearProbe[] = [];
+  yield* fitMany(rows, problems, framing, (i, fitted) => (found[i] = probeOf(fitted, c, framing)));
+  return found;
 }
 
 export interface CrossFit {
@@ -97,7 +117,7 @@ export function* crossFitSteps(request: CrossFitRequest): Steps<CrossFit> {
   const isOfMeans =
     options.estimator === 'mean_difference' || options.estimator === 'nearest_centroid';
   if (isOfMeans && labellings.length > 0) {
-    refitMeanDifference(rows, splits, labellings, options, nulls.record);
+    yield* refitMeanDifference(rows, splits, labellings, options, nulls.record);
   }
   const scores = splits.map((split, s) => {
     const { train, test } = split;
@@ -135,7 +155,13 @@ export function* crossFitLogistic(
       done: (found) => (scores[s] = at(found.scores, test)),
     },
     ...labellings.map((labelling, k): Task => ({
-      problem: { train, labels: labelling, c, tolerance: looseTolerance(c, train.length) },
+      problem: {
+        train,
+        labels: labelling,
+        c,
+        tolerance: looseTolerance(c, train.length),
+        isForRanks: true,
+      },
       done: (found) => nulls.record(k, s, at(found.scores, test)),
     })),
   ]);

@@ -10,7 +10,8 @@
 import { here, type Steps } from '../src/math/multiply.ts';
 import type { Rows } from '../src/math/rows.ts';
 import { dot } from '../src/math/vectors.ts';
-import { fitMany, type FramingOptions, type LogisticFit } from './logisticFits.ts';
+import type { FramingOptions, LogisticFit } from './logisticFits.ts';
+import { fitMany } from './logisticMany.ts';
 import { checkLabels, checkPenalty } from './probe.ts';
 import type { FitOptions, LinearProbe } from './probe.ts';
 

@@ -12,9 +12,14 @@
 
 import { UserError } from '../src/base/errors.ts';
 import { inSingle, times, type Steps } from '../src/math/multiply.ts';
-import type { Rows } from '../src/math/rows.ts';
+import { rowAt, type Rows } from '../src/math/rows.ts';
 import { columnDeviations, columnMeans, transposed } from '../src/math/vectors.ts';
-import { Lane, type LogisticProblem, type RelativeFrame } from './logisticLane.ts';
+import {
+  Lane,
+  type LogisticProblem,
+  type LogisticStart,
+  type RelativeFrame,
+} from './logisticLane.ts';
 import { preconditionerOf, type Preconditioner, type Sides } from './preconditioner.ts';
 import { inFrame, standardisationOf, type Standardisation } from './probe.ts';
 
@@ -40,23 +45,26 @@ const most = 64;
 /** So many wait for an evaluation in float64, unless nothing else is left to do. */
 const batch = 16;
 
+/** Told a problem's number and its fit, in no particular order. */
+export type VisitFit = (problem: number, fit: LogisticFit) => void;
+
 /**
  * Carries out the fits.
  *
  * @param rows `[n, d]`.
- * @param visit Told the problem's number and its fit, in no particular order.
+ * @param starts Where the search for each problem begins; at no weights if left out.
  * @throws {UserError} `NOT_CONVERGED` when a gradient stays above its tolerance.
  */
-export function* fitMany(
+export function* fitInColumns(
   rows: Rows,
   problems: readonly LogisticProblem[],
   framing: FramingOptions,
-  visit: (problem: number, fit: LogisticFit) => void,
+  visit: VisitFit,
+  starts?: readonly LogisticStart[],
 ): Steps<void> {
   const common = frameOf(rows, undefined, framing);
   const exact = sides(inFrame(rows, undefined, common));
-  const fast = rows.n * rows.d < small ? exact : { x: inSingle(exact.x), xt: inSingle(exact.xt) };
-  const preconditioner = yield* preconditionerOf(exact, fast, problems);
+  const methods = methodsOf(exact, problems);
   const spreads = columnDeviations(exact.x, new Float64Array(rows.d));
   const frames = new Map<Int32Array, FramePair>();
   const framed = ({ train }: LogisticProblem): FramePair => {
@@ -72,17 +80,18 @@ export function* fitMany(
   while (lanes.length > 0 || next < problems.length) {
     for (; lanes.length < most && next < problems.length; next++) {
       const { relative } = framed(problems[next]);
-      lanes.push(new Lane(next, problems[next], rows, relative, framing.intercept));
+      const start = starts?.[next];
+      lanes.push(new Lane(next, problems[next], rows, relative, framing.intercept, start));
     }
     const searching = lanes.filter((lane) => lane.isSearching);
     if (searching.length > 0) {
-      yield* evaluate(searching, fast, preconditioner);
+      yield* evaluate(searching, methods().fast, methods);
       for (const lane of searching) lane.move();
     }
     const waiting = lanes.filter((lane) => !lane.isSearching);
     if (waiting.length < Math.min(batch, lanes.length)) continue;
     for (const lane of waiting) lane.anchorAnew();
-    yield* evaluate(waiting, exact, preconditioner);
+    yield* evaluate(waiting, exact, methods);
     for (const lane of waiting) lane.settle();
     for (const lane of waiting.filter(({ isDone }) => isDone)) {
       visit(lane.index, { frame: framed(lane.problem).absolute, ...lane.solution() });
@@ -98,6 +107,29 @@ interface FramePair {
   readonly relative: RelativeFrame;
 }
 
+interface Methods {
+  /** The rows in the precision of a step. */
+  readonly fast: Sides;
+  readonly preconditioner: () => Steps<Preconditioner>;
+}
+
+/** What steps need, made when the first is taken: who starts at the optimum takes none. */
+function methodsOf(exact: Sides, problems: readonly LogisticProblem[]): () => Methods {
+  let made: Methods | undefined;
+  let known: Preconditioner | undefined;
+  return () => {
+    if (made !== undefined) return made;
+    const isSmall = exact.x.data.length < small;
+    const fast = isSmall ? exact : { x: inSingle(exact.x), xt: inSingle(exact.xt) };
+    const preconditioner = function* (): Steps<Preconditioner> {
+      known ??= yield* preconditionerOf(exact, fast, problems);
+      return known;
+    };
+    made = { fast, preconditioner };
+    return made;
+  };
+}
+
 function sides(x: Rows): Sides {
   return { x, xt: transposed(x) };
 }
@@ -106,7 +138,7 @@ function sides(x: Rows): Sides {
  * Where the solver puts its origin and units. With an unpenalised intercept the origin is free, and at
  * the mean of the training rows the intercept is independent of the other columns.
  */
-function frameOf(
+export function frameOf(
   rows: Rows,
   train: ArrayLike<number> | undefined,
   { standardise, intercept }: FramingOptions,
@@ -129,26 +161,32 @@ function relativeTo(
   };
 }
 
-/** Scores, residuals, gradients of all lanes at their points. */
-function* evaluate(
-  lanes: readonly Lane[],
-  { x, xt }: Sides,
-  { raise, intercept }: Preconditioner,
-): Steps<void> {
-  const k = lanes.length;
-  const zeros = (n: number): Rows => {
-    const data = x.data instanceof Float32Array ? new Float32Array(n * k) : new Float64Array(n * k);
-    return { n, d: k, data };
-  };
-  const weights = zeros(x.d);
-  lanes.forEach((lane, l) => lane.writeWeights(weights, l));
-  const scores = yield* times(x, weights);
-  const residuals = zeros(x.n);
-  lanes.forEach((lane, l) => lane.readScores(scores, residuals, l));
-  const gradients = yield* times(xt, residuals);
-  lanes.forEach((lane, l) => lane.readGradient(gradients, l));
-  const raised = yield* raise(lanes.map(({ slopes }) => slopes));
-  lanes.forEach((lane, l) => lane.readNatural(raised, l, intercept));
+/**
+ * Scores, residuals, gradients of all lanes at their points. A product has a column for each lane, and a lane reads
+ * and writes a row: its numbers then lie side by side.
+ */
+function* evaluate(lanes: readonly Lane[], { x, xt }: Sides, methods: () => Methods): Steps<void> {
+  const Kind = x.data instanceof Float32Array ? Float32Array : Float64Array;
+  const weights = empty(lanes.length, x.d);
+  lanes.forEach((lane, l) => lane.writeWeights(rowAt(weights, l)));
+  const scores = transposed(yield* times(x, transposed(weights, Kind)));
+  const residuals = empty(lanes.length, x.n);
+  lanes.forEach((lane, l) =>
+    lane.readScores(rowAt(scores, l), rowAt(residuals, l), Kind === Float64Array),
+  );
+  const gradients = transposed(yield* times(xt, transposed(residuals, Kind)));
+  lanes.forEach((lane, l) => lane.readGradient(rowAt(gradients, l)));
+  const stepping = lanes.filter((lane) => lane.needsStep);
+  if (stepping.length === 0) return;
+  const { raise, intercept } = yield* methods().preconditioner();
+  const slopes = empty(stepping.length, x.d);
+  stepping.forEach((lane, l) => slopes.data.set(lane.slopes, l * x.d));
+  const raised = yield* raise(slopes);
+  stepping.forEach((lane, l) => lane.readNatural(rowAt(raised, l), intercept));
+}
+
+function empty(n: number, d: number): Rows {
+  return { n, d, data: new Float64Array(n * d) };
 }
 
 function notConverged({ problem, largest, evaluations }: Lane): UserError {

@@ -9,7 +9,6 @@
 
 import { Minimiser } from '../src/math/minimise.ts';
 import type { Rows } from '../src/math/rows.ts';
-import { dot } from '../src/math/vectors.ts';
 
 export interface LogisticProblem {
   /** Numbers of the rows to fit on; problems that share them should share the array. */
@@ -20,6 +19,15 @@ export interface LogisticProblem {
   readonly c: number;
   /** Largest entry of the gradient of the objective that counts as zero. */
   readonly tolerance: number;
+  /** Only ranks of scores are wanted, and no weights need be given. */
+  readonly isForRanks?: boolean;
+}
+
+/** Weights in the frame of the training rows. */
+export interface LogisticStart {
+  /** `[d]`. */
+  readonly coef: Float64Array;
+  readonly intercept: number;
 }
 
 /** The frame of some training rows in that of all rows, `[d]` each. */
@@ -51,6 +59,8 @@ export class Lane {
   largest: number = Number.NaN;
 
   readonly #frame: RelativeFrame;
+  /** Labels of the training rows: one kind of array, whatever those of the problem are in. */
+  readonly #labels: Uint8Array;
   readonly #d: number;
   readonly #hasIntercept: boolean;
   readonly #search: Minimiser;
@@ -77,20 +87,29 @@ export class Lane {
     { n, d }: Rows,
     frame: RelativeFrame,
     hasIntercept: boolean,
+    start?: LogisticStart,
   ) {
     const width = d + (hasIntercept ? 1 : 0);
     this.index = index;
     this.problem = problem;
     this.#frame = frame;
+    this.#labels = Uint8Array.from(problem.train, (i) => problem.labels[i]);
     this.#d = d;
     this.#hasIntercept = hasIntercept;
     this.#point = new Float64Array(width);
     this.#gradient = new Float64Array(width);
     this.#scores = new Float64Array(n);
     this.#residuals = new Float64Array(n);
-    this.#search = new Minimiser(new Float64Array(width), {
+    const point = new Float64Array(width);
+    if (start !== undefined) {
+      point.set(start.coef);
+      if (hasIntercept) point[d] = start.intercept;
+    }
+    this.#search = new Minimiser(point, {
       isSmall: () => this.#isSmall(),
       isPreconditioned: true,
+      // No weights are their own anchor; any others are first evaluated in float64.
+      isHeld: start !== undefined,
       maxEvaluations,
     });
   }
@@ -101,6 +120,15 @@ export class Lane {
 
   get evaluations(): number {
     return this.#search.evaluations;
+  }
+
+  /** Whether what was read is to be followed by a step. */
+  get needsStep(): boolean {
+    return !this.#isAnchoring || !this.#isAtEnd;
+  }
+
+  get #isAtEnd(): boolean {
+    return this.largest <= this.problem.tolerance;
   }
 
   /** The gradient without that of the intercept, `[d]`. */
@@ -127,7 +155,7 @@ export class Lane {
     this.#point.set(this.#search.point);
     this.#gradient.set(this.#search.gradient);
     [this.#noise, this.#least, this.#stale] = [0, Number.POSITIVE_INFINITY, 0];
-    this.isDone = this.largest <= this.problem.tolerance;
+    this.isDone = this.#isAtEnd;
     this.isLost =
       !this.isDone && (this.#anchors >= maxAnchors || this.evaluations >= maxEvaluations);
     if (!this.isDone) this.#search.resume(this.#value);
@@ -139,28 +167,35 @@ export class Lane {
     return { coef: this.#point.slice(0, this.#d), intercept, scores: this.#scores };
   }
 
-  /** Column l: the change of the weights, in the frame of all rows. */
-  writeWeights({ d: k, data }: Rows, l: number): void {
+  /** The change of the weights, in the frame of all rows. Shape: `[d]`. */
+  writeWeights(weights: Rows['data']): void {
     const { shift, ratio } = this.#frame;
     const { point } = this.#search;
-    let offset = this.#hasIntercept ? point[this.#d] - this.#point[this.#d] : 0;
-    for (let j = 0, at = l; j < this.#d; j++, at += k) {
-      const weight = (point[j] - this.#point[j]) / ratio[j];
-      data[at] = weight;
+    const anchor = this.#point;
+    let offset = this.#hasIntercept ? point[this.#d] - anchor[this.#d] : 0;
+    for (let j = 0; j < this.#d; j++) {
+      const weight = (point[j] - anchor[j]) / ratio[j];
+      weights[j] = weight;
       offset -= shift[j] * weight;
     }
     this.#offset = offset;
   }
 
-  /** Reads the change of the scores; column l of `residuals` becomes the change of the residuals. */
-  readScores({ d: k, data }: Rows, residuals: Rows, l: number): void {
-    const { train, labels, c } = this.problem;
+  /**
+   * Reads the change of the scores and writes that of the residuals, `[n]` both.
+   *
+   * @param isExact Whether the products before and after are carried out in float64.
+   */
+  readScores(changes: Rows['data'], residuals: Rows['data'], isExact: boolean): void {
+    const { train, c } = this.problem;
+    const labels = this.#labels;
     const offset = this.#offset;
+    const [scores, before] = [this.#scores, this.#residuals];
     let [loss, product, sum, squares] = [0, 1, 0, 0];
     for (let t = 0; t < train.length; t++) {
       const i = train[t];
-      const s = this.#scores[i] + data[i * k + l] + offset;
-      const y = labels[i];
+      const s = scores[i] + changes[i] + offset;
+      const y = labels[t];
       const e = Math.exp(-Math.abs(s));
       loss += Math.max(s, 0) - y * s;
       product *= 1 + e;
@@ -169,44 +204,48 @@ export class Lane {
         product = 1;
       }
       const residual = (s >= 0 ? 1 : e) / (1 + e) - y;
-      const change = residual - this.#residuals[i];
-      residuals.data[i * k + l] = change;
+      const change = residual - before[i];
+      residuals[i] = change;
       sum += change;
       squares += change * change;
-      if (this.#isAnchoring) this.#residuals[i] = residual;
+      if (this.#isAnchoring) before[i] = residual;
     }
     if (this.#isAnchoring) {
-      for (let i = 0, at = l; i < this.#scores.length; i++, at += k) {
-        this.#scores[i] = data[at] + offset;
-      }
+      for (let i = 0; i < scores.length; i++) scores[i] = changes[i] + offset;
     }
     this.#value = c * (loss + Math.log(product));
     this.#sum = sum;
     // A sum of n terms that are as often too high as too low.
-    const isExact = data instanceof Float64Array && residuals.data instanceof Float64Array;
     const unit = isExact ? 0 : rounding;
     this.#noise = unit * c * this.#frame.spread * Math.sqrt(squares * train.length);
   }
 
   /** Reads what the change of the residuals does to the gradient, and adds the penalty. */
-  readGradient({ d: k, data }: Rows, l: number): void {
+  readGradient(changes: Rows['data']): void {
     const { c } = this.problem;
     const { shift, ratio } = this.#frame;
     const { point, gradient } = this.#search;
-    for (let j = 0, at = l; j < this.#d; j++, at += k) {
-      const change = (data[at] - shift[j] * this.#sum) / ratio[j];
-      gradient[j] = this.#gradient[j] + c * change + point[j] - this.#point[j];
+    const [anchor, before, sum] = [this.#point, this.#gradient, this.#sum];
+    let [squares, largest] = [0, 0];
+    for (let j = 0; j < this.#d; j++) {
+      const change = (changes[j] - shift[j] * sum) / ratio[j];
+      const value = before[j] + c * change + point[j] - anchor[j];
+      gradient[j] = value;
+      squares += point[j] * point[j];
+      if (Math.abs(value) > largest) largest = Math.abs(value);
     }
-    if (this.#hasIntercept) gradient[this.#d] = this.#gradient[this.#d] + c * this.#sum;
-    const weights = point.subarray(0, this.#d);
-    this.#value += dot(weights, weights) / 2;
-    this.largest = gradient.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    if (this.#hasIntercept) {
+      gradient[this.#d] = before[this.#d] + c * sum;
+      largest = Math.max(largest, Math.abs(gradient[this.#d]));
+    }
+    this.#value += squares / 2;
+    this.largest = largest;
   }
 
   /** Reads the gradient times the approximate inverse Hessian. */
-  readNatural({ d: k, data }: Rows, l: number, intercept: number): void {
+  readNatural(raised: Rows['data'], intercept: number): void {
     const { natural, gradient } = this.#search;
-    for (let j = 0, at = l; j < this.#d; j++, at += k) natural[j] = data[at];
+    natural.set(raised);
     if (this.#hasIntercept) natural[this.#d] = gradient[this.#d] / intercept;
   }
 

@@ -14,9 +14,10 @@
  * @see Marks and Tegmark 2023, arXiv:2310.06824, §5 (mass-mean probe).
  */
 
-import { takeRows } from '../src/math/rows.ts';
+import { times, type Steps } from '../src/math/multiply.ts';
+import { rowAt, takeRows } from '../src/math/rows.ts';
 import type { Rows } from '../src/math/rows.ts';
-import { columnMeans, dot } from '../src/math/vectors.ts';
+import { columnMeans, dot, transposed } from '../src/math/vectors.ts';
 import type { Split } from './folds.ts';
 import { checkLabels, rowsWith, standardisationOf } from './probe.ts';
 import type { FitOptions, LinearProbe } from './probe.ts';
@@ -60,73 +61,95 @@ function midpoint(a: Float64Array, b: Float64Array): Float64Array {
   return a.map((value, j) => (value + b[j]) / 2);
 }
 
+/** Labellings that are refitted together. */
+const together = 128;
+
 /**
- * Scores of the test rows of every split, refitted for each vector of labels.
+ * Scores of the test rows of every split, refitted for each vector of labels; asks for its products.
  *
  * A mean is a sum that splits share: for each labelling the sums of positive rows are taken once for
  * every test side, and the training sum of a split is the total less its own. So a labelling costs
  * two sweeps over the rows however many splits there are. The splits' test sides must partition the rows.
  *
- * @param visit Told the labelling, the split, and the scores of its test rows in their order; the
- *   array is reused.
+ * @param visit Told the labelling, the split, and the scores of its test rows in their order, without the offset.
  */
-export function refitMeanDifference(
+export function* refitMeanDifference(
   rows: Rows,
   splits: readonly Split[],
   labellings: readonly Uint8Array[],
   options: FitOptions,
   visit: (labelling: number, split: number, scores: Float64Array) => void,
-): void {
-  const { d } = rows;
-  const sides = splits.map(({ train, test }) => ({
-    rows: takeRows(rows, test),
-    test,
-    trainSize: train.length,
-    trainSum: columnMeans(rows, train).map((mean) => mean * train.length),
-    variance: options.standardise ? standardisationOf(rows, train).scale.map((s) => s * s) : null,
-    positive: new Float64Array(d),
-    scores: new Float64Array(test.length),
-  }));
-  const total = new Float64Array(d);
-  const coef = new Float64Array(d);
-  for (let k = 0; k < labellings.length; k++) {
-    const labels = labellings[k];
-    total.fill(0);
-    const counts = sides.map((side) => addPositive(side.rows, side.test, labels, side.positive));
-    for (const side of sides) for (let j = 0; j < d; j++) total[j] += side.positive[j];
-    const count = counts.reduce((sum, n) => sum + n, 0);
-    for (let s = 0; s < sides.length; s++) {
-      const side = sides[s];
-      const nPositive = count - counts[s];
-      const nNegative = side.trainSize - nPositive;
-      for (let j = 0; j < d; j++) {
-        const positive = total[j] - side.positive[j];
-        const difference = positive / nPositive - (side.trainSum[j] - positive) / nNegative;
-        coef[j] = side.variance === null ? difference : difference / side.variance[j];
+): Steps<void> {
+  const sides = splits.map(({ train, test }): Side => {
+    return {
+      x: takeRows(rows, test),
+      test,
+      trainSize: train.length,
+      trainSum: columnMeans(rows, train).map((mean) => mean * train.length),
+      variance: options.standardise ? standardisationOf(rows, train).scale.map((s) => s * s) : null,
+    };
+  });
+  for (let first = 0; first < labellings.length; first += together) {
+    const some = labellings.slice(first, first + together);
+    const sums: Rows[] = [];
+    for (const { x, test } of sides) {
+      sums.push(yield* times(transposed(x), indicators(test, some)));
+    }
+    for (const [s, side] of sides.entries()) {
+      const coef = differences(s, sides, sums, some);
+      const scores = transposed(yield* times(side.x, coef));
+      for (let k = 0; k < some.length; k++) {
+        visit(first + k, s, Float64Array.from(rowAt(scores, k)));
       }
-      scoreInto(side.rows, coef, side.scores);
-      visit(k, s, side.scores);
     }
   }
 }
 
-function addPositive(rows: Rows, index: Int32Array, labels: Uint8Array, sum: Float64Array): number {
-  const { n, d, data } = rows;
-  let count = 0;
-  sum.fill(0);
-  for (let i = 0; i < n; i++) {
-    if (labels[index[i]] === 0) continue;
-    count++;
-    for (let j = 0, at = i * d; j < d; j++, at++) sum[j] += data[at];
-  }
-  return count;
+interface Side {
+  /** The test rows, `[n, d]`. */
+  readonly x: Rows;
+  readonly test: Int32Array;
+  readonly trainSize: number;
+  /** `[d]`. */
+  readonly trainSum: Float64Array;
+  /** Of the training rows, `[d]`, where they are standardised. */
+  readonly variance: Float64Array | null;
 }
 
-function scoreInto(rows: Rows, coef: Float64Array, scores: Float64Array): void {
-  const { n, d, data } = rows;
-  for (let i = 0; i < n; i++) {
-    let sum = 0;
-    for (let j = 0, at = i * d; j < d; j++, at++) sum += data[at] * coef[j];
-    scores[i] = sum;
+/** A column of 0 and 1 for each labelling. Shape: `[test.length, labellings]`. */
+function indicators(test: Int32Array, labellings: readonly Uint8Array[]): Rows {
+  const k = labellings.length;
+  const data = new Float64Array(test.length * k);
+  test.forEach((row, i) => labellings.forEach((labels, l) => (data[i * k + l] = labels[row])));
+  return { n: test.length, d: k, data };
+}
+
+/** Weights of the fit without side s, a column for each labelling. Shape: `[d, k]`. @param sums Of positive rows by test side, `[d, k]`. */
+function differences(
+  s: number,
+  sides: readonly Side[],
+  sums: readonly Rows[],
+  labellings: readonly Uint8Array[],
+): Rows {
+  const { trainSize, trainSum, variance } = sides[s];
+  const k = labellings.length;
+  const others = sums.filter((_, other) => other !== s);
+  const counts = labellings.map((labels) =>
+    sides.reduce(
+      (sum, { test }, other) =>
+        other === s ? sum : sum + test.reduce((n, row) => n + labels[row], 0),
+      0,
+    ),
+  );
+  const data = new Float64Array(trainSum.length * k);
+  for (const { data: own } of others) for (let at = 0; at < data.length; at++) data[at] += own[at];
+  for (let j = 0, at = 0; j < trainSum.length; j++) {
+    const scale = variance === null ? 1 : variance[j];
+    for (let l = 0; l < k; l++, at++) {
+      const positive = data[at];
+      const negative = (trainSum[j] - positive) / (trainSize - counts[l]);
+      data[at] = (positive / counts[l] - negative) / scale;
+    }
   }
+  return { n: trainSum.length, d: k, data };
 }

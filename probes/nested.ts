@@ -24,7 +24,7 @@ import {
 import type { Split } from './folds.ts';
 import { clusteredInterval } from './interval.ts';
 import { gradientTolerance, looseTolerance } from './logistic.ts';
-import { fitMany } from './logisticFits.ts';
+import { fitMany } from './logisticMany.ts';
 import { auroc } from './metrics.ts';
 import { checkPenalty, score } from './probe.ts';
 
@@ -207,7 +207,9 @@ function* logisticScores(
       checkPenalty(c);
       const { train } = split;
       const loose = looseTolerance(c, train.length);
-      return { train, labels, c, tolerance: isOuter(split) ? gradientTolerance : loose };
+      const isReported = isOuter(split);
+      const tolerance = isReported ? gradientTolerance : loose;
+      return { train, labels, c, tolerance, isForRanks: !isReported };
     }),
   );
   yield* fitMany(rows, problems, { standardise, intercept }, (p, { scores }) => {

@@ -12,10 +12,12 @@
  */
 
 import { UserError } from '../src/base/errors.ts';
+import type { Steps } from '../src/math/multiply.ts';
 import type { Rows } from '../src/math/rows.ts';
 import { log1pExp } from '../src/math/special.ts';
-import { fitOn } from './crossFit.ts';
-import { checkLabels, score } from './probe.ts';
+import { gradientTolerance } from './logistic.ts';
+import { fitMany } from './logisticMany.ts';
+import { checkLabels, checkPenalty } from './probe.ts';
 import type { FitOptions } from './probe.ts';
 
 /** Shares of the rows after which the probe is fitted anew. */
@@ -37,49 +39,43 @@ export function stepsOf(n: number, shares: readonly number[] = voitaTitovShares)
 }
 
 /**
- * The online code of the rows in their order, by logistic regression.
+ * The online code of the rows in their order, by logistic regression; asks for its products.
  *
  * @param rows `[n, d]`, in an order that says nothing of the label.
  * @param steps Ascending row counts that end with n; those of Voita and Titov if left out.
  * @throws {UserError} `USAGE` for steps that do not ascend to n.
  */
-export function onlineCode(
+export function* onlineCode(
   rows: Rows,
   labels: ArrayLike<number>,
   options: FitOptions = {},
   steps: readonly number[] = stepsOf(rows.n),
-): OnlineCode {
+): Steps<OnlineCode> {
   checkLabels(labels, rows);
   if (steps.at(-1) !== rows.n || steps.some((step, i) => step <= (i === 0 ? 0 : steps[i - 1]))) {
     throw new UserError('USAGE', `steps ${steps.join(', ')} do not ascend to ${rows.n} rows`, {
       fix: `Give ascending row counts that end with ${rows.n}.`,
     });
   }
+  const { c = 1, standardise = false, intercept = true } = options;
+  checkPenalty(c);
   let bits = steps[0];
-  for (let s = 0; s + 1 < steps.length; s++)
-    bits += blockBits(rows, labels, options, steps[s], steps[s + 1]);
+  const blocks: { readonly start: number; readonly end: number; readonly train: Int32Array }[] = [];
+  for (let s = 0; s + 1 < steps.length; s++) {
+    const [start, end] = [steps[s], steps[s + 1]];
+    const train = Int32Array.from({ length: start }, (_, i) => i);
+    // One class alone teaches nothing: half and half.
+    if (train.every((i) => labels[i] === labels[0])) bits += end - start;
+    else blocks.push({ start, end, train });
+  }
+  const problems = blocks.map(({ train }) => ({ train, labels, c, tolerance: gradientTolerance }));
+  const spent = blocks.map(() => 0);
+  yield* fitMany(rows, problems, { standardise, intercept }, (b, { scores }) => {
+    const { start, end } = blocks[b];
+    for (let i = start; i < end; i++) {
+      spent[b] += log1pExp(labels[i] === 1 ? -scores[i] : scores[i]) / Math.LN2;
+    }
+  });
+  bits = spent.reduce((sum, block) => sum + block, bits);
   return { bits, compression: rows.n / bits, steps };
-}
-
-function blockBits(
-  rows: Rows,
-  labels: ArrayLike<number>,
-  options: FitOptions,
-  known: number,
-  end: number,
-): number {
-  const before = Int32Array.from({ length: known }, (_, i) => i);
-  // One class alone teaches nothing: half and half.
-  if (before.every((i) => labels[i] === labels[0])) return end - known;
-  const probe = fitOn(rows, labels, before, { ...options, estimator: 'logistic' });
-  const block = {
-    n: end - known,
-    d: rows.d,
-    data: rows.data.subarray(known * rows.d, end * rows.d),
-  };
-  const scores = score(probe, block);
-  return scores.reduce(
-    (sum, s, i) => sum + log1pExp(labels[known + i] === 1 ? -s : s) / Math.LN2,
-    0,
-  );
 }

@@ -10,6 +10,7 @@
 import { invertDefinite } from '../src/math/invert.ts';
 import { inDouble, inSingle, rowGramSteps, times, type Steps } from '../src/math/multiply.ts';
 import type { Rows } from '../src/math/rows.ts';
+import { transposed } from '../src/math/vectors.ts';
 import type { LogisticProblem } from './logisticLane.ts';
 
 /** A matrix and its transpose. */
@@ -19,8 +20,8 @@ export interface Sides {
 }
 
 export interface Preconditioner {
-  /** Gradients `[d]` to columns of steps, `[d, gradients]`. */
-  readonly raise: (gradients: readonly Float64Array[]) => Steps<Rows>;
+  /** Gradients to steps, a row each. Shape: `[k, d] → [k, d]`. */
+  readonly raise: (gradients: Rows) => Steps<Rows>;
   /** What an unpenalised intercept's gradient is divided by: the bound along a column of ones. */
   readonly intercept: number;
 }
@@ -39,7 +40,8 @@ export function* preconditionerOf(
 ): Steps<Preconditioner> {
   const { n, d } = exact.x;
   // All factors of a product are of one precision.
-  const cast = fast.x.data instanceof Float32Array ? inSingle : inDouble;
+  const isSingle = fast.x.data instanceof Float32Array;
+  const [cast, Kind] = isSingle ? [inSingle, Float32Array] : [inDouble, Float64Array];
   const logs = problems.reduce((sum, { c }) => sum + Math.log(c), 0);
   const trained = problems.reduce((sum, { train }) => sum + train.length, 0);
   const c = (Math.exp(logs / problems.length) * trained) / problems.length / n / 4;
@@ -48,7 +50,9 @@ export function* preconditionerOf(
     const inverse = cast(yield* inverseOf(gram, c, 1));
     return {
       intercept: c * n,
-      raise: (gradients) => times(inverse, cast(columnsOf(gradients, d))),
+      raise: function* (gradients) {
+        return transposed(yield* times(inverse, transposed(gradients, Kind)));
+      },
     };
   }
   const gram = yield* rowGramSteps(exact.x);
@@ -57,14 +61,14 @@ export function* preconditionerOf(
   // (I + cXᵀX)⁻¹ = I − Xᵀ(I/c + XXᵀ)⁻¹X
   const ridge = Math.max(1 / c, trace / largestBound);
   const inner = cast(yield* inverseOf(gram, 1, ridge));
-  const raise = function* (gradients: readonly Float64Array[]): Steps<Rows> {
-    const columns = cast(columnsOf(gradients, d));
-    const scores = yield* times(fast.x, columns);
+  const raise = function* (gradients: Rows): Steps<Rows> {
+    const scores = yield* times(fast.x, transposed(gradients, Kind));
     const solved = yield* times(inner, cast(scores));
-    const taken = yield* times(fast.xt, cast(solved));
-    const data = new Float64Array(columns.data.length);
-    for (let at = 0; at < data.length; at++) data[at] = columns.data[at] - taken.data[at];
-    return { n: d, d: gradients.length, data };
+    const taken = transposed(yield* times(fast.xt, cast(solved)));
+    for (let at = 0; at < taken.data.length; at++) {
+      taken.data[at] = gradients.data[at] - taken.data[at];
+    }
+    return taken;
   };
   return { intercept: n / ridge, raise };
 }
@@ -75,13 +79,4 @@ function* inverseOf(gram: Float64Array, c: number, ridge: number): Steps<Rows> {
   const bound = gram.map((value) => c * value);
   for (let i = 0; i < n; i++) bound[i * n + i] += ridge;
   return { n, d: n, data: yield* invertDefinite(bound, n) };
-}
-
-function columnsOf(vectors: readonly Float64Array[], n: number): Rows {
-  const k = vectors.length;
-  const data = new Float64Array(n * k);
-  vectors.forEach((vector, l) => {
-    for (let j = 0, at = l; j < n; j++, at += k) data[at] = vector[j];
-  });
-  return { n, d: k, data };
 }

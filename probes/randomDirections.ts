@@ -10,9 +10,10 @@
 
 import { invariant } from '../src/base/invariant.ts';
 import type { Random } from '../src/base/random.ts';
-import { evenRows, lanes, timesLanes } from '../src/math/lanes.ts';
+import { here, inDouble, times, type Steps } from '../src/math/multiply.ts';
 import { quantile } from '../src/math/resample.ts';
-import type { Rows } from '../src/math/rows.ts';
+import { rowAt, type Rows } from '../src/math/rows.ts';
+import { transposed } from '../src/math/vectors.ts';
 import type { Split } from './folds.ts';
 import { pairsWon } from './metrics.ts';
 
@@ -23,6 +24,10 @@ export interface RandomDirections {
   /** Median of the same. */
   readonly median: number;
 }
+
+/** Directions are drawn by fours, number after number, and scored by so many together. */
+const drawn = 4;
+const together = 256;
 
 /**
  * Isotropic directions, each scored on the test sides of the splits.
@@ -37,32 +42,53 @@ export function randomDirections(
   count: number,
   random: Random,
 ): RandomDirections {
-  const x = evenRows(rows);
-  const directions = new Float64Array(lanes * rows.d);
-  const scores = new Float64Array(lanes * x.n);
+  return here(randomDirectionsSteps(rows, labels, splits, count, random));
+}
+
+/** As `randomDirections`, asking for its products. */
+export function* randomDirectionsSteps(
+  rows: Rows,
+  labels: ArrayLike<number>,
+  splits: readonly Split[],
+  count: number,
+  random: Random,
+): Steps<RandomDirections> {
+  const x = inDouble(rows);
   const classes = splits.map(({ test }) => classesOf(test, labels));
+  const wanted = drawn * Math.ceil(count / drawn);
   const found: number[] = [];
-  while (found.length < count) {
-    for (let at = 0; at < directions.length; at++) directions[at] = random.normal();
-    timesLanes(x, directions, scores);
-    for (let lane = 0; lane < lanes; lane++) {
-      let sum = 0;
-      for (const sides of classes) {
-        for (const { index, own } of sides)
-          for (let i = 0; i < index.length; i++) own[i] = scores[lanes * index[i] + lane];
-        const [positive, negative] = sides;
-        sum += pairsWon(positive.own, negative.own) / (positive.own.length * negative.own.length);
-      }
-      const area = sum / splits.length;
-      found.push(Math.max(area, 1 - area));
-    }
+  while (found.length < wanted) {
+    const k = Math.min(together, wanted - found.length);
+    const scores = transposed(yield* times(x, directionsOf(rows.d, k, random)));
+    for (let l = 0; l < k; l++) found.push(meanArea(rowAt(scores, l), classes));
   }
   const ascending = Float64Array.from(found).sort();
-  return {
-    count: found.length,
-    best: ascending[found.length - 1],
-    median: quantile(ascending, 0.5),
-  };
+  return { count: wanted, best: ascending[wanted - 1], median: quantile(ascending, 0.5) };
+}
+
+/** Columns of normal numbers. Shape: `[d, k]`. */
+function directionsOf(d: number, k: number, random: Random): Rows {
+  const data = new Float64Array(d * k);
+  for (let first = 0; first < k; first += drawn) {
+    for (let j = 0, at = first; j < d; j++, at += k) {
+      for (let l = 0; l < drawn; l++) data[at + l] = random.normal();
+    }
+  }
+  return { n: d, d: k, data };
+}
+
+/** Mean AUROC over test sides, with the better sign. */
+function meanArea(scores: Rows['data'], classes: readonly (readonly [Side, Side])[]): number {
+  let sum = 0;
+  for (const sides of classes) {
+    for (const { index, own } of sides) {
+      for (let i = 0; i < index.length; i++) own[i] = scores[index[i]];
+    }
+    const [positive, negative] = sides;
+    sum += pairsWon(positive.own, negative.own) / (positive.own.length * negative.own.length);
+  }
+  const area = sum / classes.length;
+  return Math.max(area, 1 - area);
 }
 
 interface Side {

@@ -10,11 +10,11 @@
  *   where differences of values are lost to rounding and slopes are not.
  */
 
-import { axpy, dot } from './vectors.ts';
-
 export interface MinimiserOptions {
   /** True where the gradient counts as zero. */
   readonly isSmall: (gradient: Float64Array) => boolean;
+  /** Wait at the start for `resume` instead of asking for an evaluation there. */
+  readonly isHeld?: boolean;
   /** The caller also writes `natural`; otherwise it is the gradient itself. */
   readonly isPreconditioned?: boolean;
   /** Evaluations after which to give up. */
@@ -52,17 +52,18 @@ export class Minimiser {
   #length = 0;
 
   constructor(start: Float64Array, options: MinimiserOptions) {
-    const { isPreconditioned = false } = options;
+    const { isPreconditioned = false, isHeld = false } = options;
     const zeros = (): Float64Array => new Float64Array(start.length);
     this.#options = options;
     this.point = start.slice();
     this.gradient = zeros();
     this.natural = isPreconditioned ? zeros() : this.gradient;
-    this.#base = zeros();
+    this.#base = start.slice();
     this.#baseGradient = zeros();
     this.#baseNatural = isPreconditioned ? zeros() : this.#baseGradient;
     this.#direction = zeros();
     this.#dual = zeros();
+    if (isHeld) this.state = 'converged';
   }
 
   /** Takes the value at `point`, with the gradient already written, and moves on. */
@@ -177,4 +178,16 @@ function less(a: Float64Array, b: Float64Array): Float64Array {
   const out = new Float64Array(a.length);
   for (let i = 0; i < out.length; i++) out[i] = a[i] - b[i];
   return out;
+}
+
+// Those of vectors.ts take any numbers, and a function that has met several kinds of array is several times as slow.
+
+function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+function axpy(alpha: number, x: Float64Array, y: Float64Array): void {
+  for (let i = 0; i < y.length; i++) y[i] += alpha * x[i];
 }

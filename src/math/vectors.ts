@@ -89,9 +89,12 @@ export function timesTransposed(a: Rows, b: Rows): Rows {
   return { n: a.n, d: b.n, data: rowProducts(a, b) };
 }
 
-/** Columns as rows. Shape: `[n, d] → [d, n]`. */
-export function transposed({ n, d, data: from }: Rows): Rows {
-  const data = new Float64Array(n * d);
+/** Columns as rows, in float64 or as told. Shape: `[n, d] → [d, n]`. */
+export function transposed(
+  { n, d, data: from }: Rows,
+  Kind: Float32ArrayConstructor | Float64ArrayConstructor = Float64Array,
+): Rows {
+  const data = new Kind(n * d);
   // By tiles: a column is then not fetched from memory anew for each of its numbers.
   const tile = 32;
   for (let top = 0; top < n; top += tile) {

@@ -7,6 +7,7 @@
 
 import { Random } from '../base/random.ts';
 import type { Baseline, Margin, ProbePoint } from '../contract/report.ts';
+import type { Steps } from '../math/multiply.ts';
 import type { Rows } from '../math/rows.ts';
 import { bagOfWordsScores, wordCounts, wordsOf } from '../../probes/bagOfWords.ts';
 import { crossFit, pick } from '../../probes/crossFit.ts';
@@ -15,7 +16,7 @@ import { assertBothClasses, splitsOf, type Split } from '../../probes/folds.ts';
 import { clusteredDifference, clusteredInterval } from '../../probes/interval.ts';
 import { auroc } from '../../probes/metrics.ts';
 import { checkLabels } from '../../probes/probe.ts';
-import { randomDirections } from '../../probes/randomDirections.ts';
+import { randomDirectionsSteps } from '../../probes/randomDirections.ts';
 import type { Prompt } from '../text/prompts.ts';
 
 /** How many random directions are tried. */
@@ -60,14 +61,14 @@ export function promptBaselines(
 
 const readLength = { estimator: 'logistic', standardise: true } as const;
 
-/** Random directions at one site. */
-export function directionsAt(
+/** Random directions at one site; asks for its products. */
+export function* directionsAt(
   rows: Rows,
   judged: JudgedRows,
   seed: number,
-): NonNullable<ProbePoint['random_directions']> {
+): Steps<NonNullable<ProbePoint['random_directions']>> {
   const random = new Random(seed).fork('random directions');
-  return randomDirections(rows, judged.labels, splitsFor(judged), directions, random);
+  return yield* randomDirectionsSteps(rows, judged.labels, splitsFor(judged), directions, random);
 }
 
 /** By how much the probe's scores beat each baseline. */

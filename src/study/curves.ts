@@ -53,12 +53,12 @@ export interface CurveOptions {
   /** Choose the site, and C where there is one, inside each fold's training rows; false if left out. */
   readonly nested?: boolean;
   /** Filled by the first curve on some rows, and read by the others. */
-  readonly promptBaselines?: PromptBaselines;
+  readonly promptBaselines?: PromptBaselines | undefined;
   /** Curves of earlier commands; one with the same id is taken as it is. */
   readonly known?: readonly ProbeCurve[];
   readonly shouldStop?: ShouldStop;
   /** Carries out large products; in this language if left out. */
-  readonly multiply?: Multiply;
+  readonly multiply?: Multiply | undefined;
 }
 
 /** Evaluates one curve and saves its probes under `probes/`. */
@@ -74,9 +74,7 @@ export async function probeCurve(
   const before = known.find((curve) => curve.id === id);
   if (before !== undefined && isAnswer(before, sites.length, options)) return before;
   const baselines =
-    options.baselines === false
-      ? []
-      : await baselinesOf(run, request, chosen, options.promptBaselines ?? new Map());
+    options.baselines === false ? [] : await baselinesOf(run, request, chosen, options);
   const judged: JudgedSite[] = [];
   const nested =
     options.nested === true
@@ -196,7 +194,7 @@ async function baselinesOf(
   run: Run,
   request: CurveRequest,
   chosen: ChosenRows,
-  cache: PromptBaselines,
+  { promptBaselines: cache = new Map(), multiply }: CurveOptions,
 ): Promise<ScoredBaseline[]> {
   const { checkpoint, position } = request;
   const key = JSON.stringify([
@@ -211,7 +209,8 @@ async function baselinesOf(
   const files = run.manifest.checkpoints.find(({ name }) => name === checkpoint)?.files ?? {};
   if (!Object.hasOwn(files, 'resid_pre.0')) return found;
   const embedding = await materialAt(run, checkpoint, 'resid_pre.0', request, chosen);
-  return [...found, scored('embedding', chosen, embedding.scores(chosen))];
+  const scores = await through(embedding.scores(chosen), multiply);
+  return [...found, scored('embedding', chosen, scores)];
 }
 
 /** Strengths among which a nested choice is made, beside the one asked for. */

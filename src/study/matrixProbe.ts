@@ -11,7 +11,7 @@ import { splitsOf } from '../../probes/folds.ts';
 import { averagePrecision, brierScore, calibration, logLoss } from '../../probes/metrics.ts';
 import { tprAtFpr, type OperatingPoint } from '../../probes/operating.ts';
 import type { LinearProbe } from '../../probes/probe.ts';
-import { randomDirections } from '../../probes/randomDirections.ts';
+import { randomDirectionsSteps } from '../../probes/randomDirections.ts';
 
 export interface MatrixProbe {
   readonly n: number;
@@ -55,7 +55,8 @@ export async function probeMatrix(
   const found = await through(steps, multiply);
   const splits = splitsOf(found.folds, new Set(found.folds).size);
   const random = new Random(options.seed ?? 0).fork('random directions');
-  const drawn = randomDirections(rows, labels, splits, 1000, random);
+  const directions = randomDirectionsSteps(rows, labels, splits, 1000, random);
+  const drawn = await through(directions, multiply);
   const probabilities = found.scores.map(sigmoid);
   const remarks = [
     ...(groups === null

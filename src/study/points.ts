@@ -7,10 +7,10 @@
 
 import { Random } from '../base/random.ts';
 import type { EstimatorName, HeldOut, OnlineCode } from '../contract/readings.ts';
-import type { NullBand, ProbePoint } from '../contract/report.ts';
+import type { Margin, NullBand, ProbePoint } from '../contract/report.ts';
 import { parseSite } from '../graph/sites.ts';
 import type { Steps } from '../math/multiply.ts';
-import type { Rows } from '../math/rows.ts';
+import { takeRows, type Rows } from '../math/rows.ts';
 import { sigmoid } from '../math/special.ts';
 import {
   attentionOf,
@@ -20,7 +20,7 @@ import {
 } from '../../probes/attentionPool.ts';
 import { bagsOf, meanTokens } from '../../probes/bags.ts';
 import { controlTask } from '../../probes/controlTask.ts';
-import { crossFit } from '../../probes/crossFit.ts';
+import { crossFitSteps } from '../../probes/crossFit.ts';
 import {
   checkFinite,
   evaluateFits,
@@ -72,7 +72,7 @@ export interface Material {
     options: SplitOptions,
   ): Steps<Evaluation<LinearProbe | AttentionProbe>>;
   /** Score of each row by the fit that has not seen its fold. */
-  scores(judged: JudgedRows): Float64Array;
+  scores(judged: JudgedRows): Steps<Float64Array>;
   /** Where the probe looks; only of an attention probe. */
   lookAt?(probe: AttentionProbe): NonNullable<ProbePoint['attention']>;
 }
@@ -90,11 +90,12 @@ export function materialOf(
       rows,
       evaluate: ({ labels, groups, folds }, split) =>
         evaluateSteps(rows, labels, groups, { ...options, ...split, folds }),
-      scores: (judged) =>
-        heldOutScores(judged, (splits) => {
-          const settings = { ...options, groups: judged.groups };
-          return crossFit(rows, judged.labels, splits, [], settings, () => undefined).scores;
-        }),
+      scores: function* (judged) {
+        const { labels, groups } = judged;
+        const splits = splitsFor(judged);
+        const request = { rows, labels, splits, labellings: [], options: { ...options, groups } };
+        return heldOutScores(judged, (yield* crossFitSteps(request)).scores);
+      },
     };
   }
   const bags = bagsOf(rows, sizes ?? Array.from({ length: rows.n }, () => 1));
@@ -104,22 +105,28 @@ export function materialOf(
       checkFinite(rows);
       return evaluateFits(fitAttention(bags, labels, fit), labels, groups, { ...split, folds });
     },
-    scores: (judged) =>
-      heldOutScores(judged, (splits) =>
-        splits.map((part) => attentionScores(bags, judged.labels, part, fit)),
-      ),
+    // Its products are too small to be asked for.
+    // oxlint-disable-next-line require-yield
+    scores: function* (judged) {
+      const found = splitsFor(judged).map((part) =>
+        attentionScores(bags, judged.labels, part, fit),
+      );
+      return heldOutScores(judged, found);
+    },
     lookAt: (probe) => attentionOf(probe, bags),
   };
 }
 
-function heldOutScores(
-  { labels, folds }: JudgedRows,
-  fit: (splits: readonly Split[]) => readonly Float64Array[],
-): Float64Array {
-  const splits = splitsOf(folds, new Set(folds).size);
-  const found = fit(splits);
-  const scores = new Float64Array(labels.length);
-  splits.forEach(({ test }, s) => test.forEach((row, i) => (scores[row] = found[s][i])));
+function splitsFor({ folds }: JudgedRows): readonly Split[] {
+  return splitsOf(folds, new Set(folds).size);
+}
+
+/** Scores of the test rows of each fold as one, `[n]`. */
+function heldOutScores(judged: JudgedRows, found: readonly Float64Array[]): Float64Array {
+  const scores = new Float64Array(judged.labels.length);
+  splitsFor(judged).forEach(({ test }, s) => {
+    test.forEach((row, i) => (scores[row] = found[s][i]));
+  });
   return scores;
 }
 
@@ -162,7 +169,7 @@ export function* judgeSite(
     low: found.low,
     high: found.high,
     null: { ...found.null, z: standing.z },
-    ...besideOf(material, judged, found.scores, rivals, request, options),
+    ...(yield* besideOf(material, judged, found.scores, rivals, request, options)),
     held_out: heldOut(found.scores, judged.labels, request.estimator),
     ...(attention === undefined ? {} : { attention }),
   };
@@ -182,36 +189,28 @@ export function asFamily(sites: readonly JudgedSite[]): {
   return { nulls, maxima: Array.from(maxima) };
 }
 
-function besideOf(
+function* besideOf(
   material: Material,
   judged: JudgedRows,
   scores: Float64Array,
-  { baselines, twin }: Rivals,
+  rivals: Rivals,
   request: FitRequest,
   options: BesideOptions,
-): Pick<ProbePoint, 'random_directions' | 'over' | 'control_task' | 'online_code'> {
+): Steps<Pick<ProbePoint, 'random_directions' | 'over' | 'control_task' | 'online_code'>> {
   const { estimator, seed, folds } = request;
+  const { rows } = material;
   const { labels, groups } = judged;
   const random = new Random(seed);
-  const own = estimator === 'attention_pool' ? meanOfTokens(material, judged, request) : [];
-  const untrained =
-    twin === undefined ? [] : [{ name: 'random_weights' as const, scores: twin.scores(judged) }];
+  const hasBaselines = options.baselines !== false;
   return {
-    ...(options.baselines === false
-      ? {}
-      : {
-          ...(options.directions === false
-            ? {}
-            : { random_directions: directionsAt(material.rows, judged, seed) }),
-          over: [
-            ...marginsOver(judged, scores, baselines),
-            ...[...own, ...untrained].map((rival) => marginOver(judged, scores, rival)),
-          ],
-        }),
+    ...(hasBaselines && options.directions !== false
+      ? { random_directions: yield* directionsAt(rows, judged, seed) }
+      : {}),
+    ...(hasBaselines ? { over: yield* marginsAt(material, judged, scores, rivals, request) } : {}),
     ...(options.control === true && estimator !== 'attention_pool'
       ? {
-          control_task: controlTask(
-            material.rows,
+          control_task: yield* controlTask(
+            rows,
             labels,
             groups,
             { ...request, estimator },
@@ -221,41 +220,51 @@ function besideOf(
         }
       : {}),
     ...(options.onlineCode === true
-      ? { online_code: codeOf(material.rows, judged, request, random.fork('online code')) }
+      ? { online_code: yield* codeOf(rows, judged, request, random.fork('online code')) }
       : {}),
   };
 }
 
-/** What attention has to beat: logistic regression of the mean token, with the same strength. */
-function meanOfTokens(
-  { rows }: Material,
+/** By how much the probe beats each rival. */
+function* marginsAt(
+  material: Material,
   judged: JudgedRows,
+  scores: Float64Array,
+  { baselines, twin }: Rivals,
   request: FitRequest,
-): { name: 'mean_of_tokens'; scores: Float64Array }[] {
-  const plain = materialOf(rows, null, { ...request, estimator: 'logistic' });
-  return [{ name: 'mean_of_tokens', scores: plain.scores(judged) }];
+): Steps<Margin[]> {
+  const margins = marginsOver(judged, scores, baselines);
+  if (request.estimator === 'attention_pool') {
+    // What attention has to beat: logistic regression of the mean token, with the same strength.
+    const plain = materialOf(material.rows, null, { ...request, estimator: 'logistic' });
+    const rival = { name: 'mean_of_tokens' as const, scores: yield* plain.scores(judged) };
+    margins.push(marginOver(judged, scores, rival));
+  }
+  if (twin !== undefined) {
+    const rival = { name: 'random_weights' as const, scores: yield* twin.scores(judged) };
+    margins.push(marginOver(judged, scores, rival));
+  }
+  return margins;
 }
 
 /** Whole groups in an order that says nothing, and the same code with labels shuffled. */
-function codeOf(
+function* codeOf(
   rows: Rows,
   { labels, groups }: JudgedRows,
   { c, standardise, intercept }: FitRequest,
   random: Random,
-): OnlineCode {
+): Steps<OnlineCode> {
   const order = random
     .fork('order')
     .shuffle(membersOf(groups).map((list) => [...list]))
     .flat();
-  const ordered = { n: rows.n, d: rows.d, data: new Float64Array(rows.n * rows.d) };
-  order.forEach((row, i) =>
-    ordered.data.set(rows.data.subarray(row * rows.d, (row + 1) * rows.d), i * rows.d),
-  );
+  const ordered = takeRows(rows, order);
   const truth = order.map((row) => labels[row]);
   const options = { c, standardise, intercept };
-  const { bits, compression } = onlineCode(ordered, truth, options);
+  const { bits, compression } = yield* onlineCode(ordered, truth, options);
   const shuffled = random.fork('labels').shuffle([...truth]);
-  return { bits, compression, shuffled_bits: onlineCode(ordered, shuffled, options).bits };
+  const { bits: chance } = yield* onlineCode(ordered, shuffled, options);
+  return { bits, compression, shuffled_bits: chance };
 }
 
 /** What the held-out scores of all folds are worth at a threshold, and as probabilities. */

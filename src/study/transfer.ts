@@ -10,8 +10,9 @@
 import { UserError } from '../base/errors.ts';
 import type { ShouldStop } from '../base/progress.ts';
 import type { TransferCell, TransferEntry, TransferMatrix } from '../contract/readings.ts';
+import { through, type Multiply } from '../math/multiply.ts';
 import { takeRows, type Rows } from '../math/rows.ts';
-import { fitOn, pick } from '../../probes/crossFit.ts';
+import { fitOnEach, pick } from '../../probes/crossFit.ts';
 import type { EstimatorOptions } from '../../probes/crossFit.ts';
 import { sideWithoutBoth, splitsOf } from '../../probes/folds.ts';
 import { clusteredDifference, clusteredInterval, type TestSide } from '../../probes/interval.ts';
@@ -32,6 +33,12 @@ export interface TransferRequest extends Omit<RowsRequest, 'where'> {
   readonly fit: EstimatorOptions;
 }
 
+export interface TransferWorking {
+  readonly shouldStop?: ShouldStop;
+  /** Carries out large products; in this language if left out. */
+  readonly multiply?: Multiply;
+}
+
 interface Cell extends TransferCell {
   readonly chosen: ChosenRows;
   readonly rows: Rows;
@@ -44,22 +51,23 @@ interface Cell extends TransferCell {
 export async function transferMatrix(
   run: Run,
   request: TransferRequest,
-  shouldStop: ShouldStop = () => false,
+  { shouldStop = () => false, multiply }: TransferWorking = {},
 ): Promise<TransferMatrix> {
   const cells = await cellsOf(run, request);
-  const held = cells.map((from) => {
+  const held: TestSide[][][] = [];
+  for (const { rows, chosen } of cells) {
     if (shouldStop()) throw endedEarly();
-    const probes = foldsOf(from.chosen, request.folds).map(({ train }) =>
-      fitOn(from.rows, from.chosen.labels, train, { ...request.fit, groups: from.chosen.groups }),
-    );
-    return cells.map((to): TestSide[] =>
+    const trains = foldsOf(chosen, request.folds).map(({ train }) => train);
+    const options = { ...request.fit, groups: chosen.groups };
+    const probes = await through(fitOnEach(rows, chosen.labels, trains, options), multiply);
+    const readingOf = (to: Cell): TestSide[] =>
       foldsOf(to.chosen, request.folds).map(({ test }, fold) => ({
         scores: score(probes[fold], takeRows(to.rows, test)),
         labels: pick(to.chosen.labels, test),
         groups: Array.from(test, (row) => to.chosen.groups[row]),
-      })),
-    );
-  });
+      }));
+    held.push(cells.map(readingOf));
+  }
   const entries = held.map((row, i) =>
     row.map((sides, j) => ({ ...entryOf(sides), ...overTwin(cells, held, i, j) })),
   );

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { bagOfWordsScores, fitCounts, wordCounts, wordsOf } from '../../probes/bagOfWords.ts';
-import { controlTask } from '../../probes/controlTask.ts';
+import { controlTask, type ControlTask } from '../../probes/controlTask.ts';
 import { evaluateProbe } from '../../probes/evaluate.ts';
 import { groupedFolds, splitsOf } from '../../probes/folds.ts';
 import { clusteredDifference, clusteredInterval } from '../../probes/interval.ts';
@@ -12,6 +12,7 @@ import { auroc } from '../../probes/metrics.ts';
 import { evaluateNested } from '../../probes/nested.ts';
 import { randomDirections } from '../../probes/randomDirections.ts';
 import { Random } from '../../src/base/random.ts';
+import { here } from '../../src/math/multiply.ts';
 import { rowsOf } from '../../src/math/rows.ts';
 import type { Rows } from '../../src/math/rows.ts';
 
@@ -174,8 +175,8 @@ describe('evaluateNested', () => {
 
 describe('controlTask', () => {
   const { labels, groups } = design(120, 6, 'mixed');
-  const run = (rows: Rows): ReturnType<typeof controlTask> =>
-    controlTask(rows, labels, groups, { estimator: 'logistic' }, 5, new Random(1));
+  const run = (rows: Rows): ControlTask =>
+    here(controlTask(rows, labels, groups, { estimator: 'logistic' }, 5, new Random(1)));
 
   it('shows that groups are memorised where activations name them', () => {
     const rows = rowsOf(120, 20, new Float64Array(2400));
@@ -192,7 +193,7 @@ describe('controlTask', () => {
     const lonely = groups.map((_, i) => `g${i}`);
     const rows = noise(120, 4, new Random(5));
     expect(() =>
-      controlTask(rows, labels, lonely, { estimator: 'ridge' }, 5, new Random(1)),
+      here(controlTask(rows, labels, lonely, { estimator: 'ridge' }, 5, new Random(1))),
     ).toThrow('a control task needs groups of two rows or more');
   });
 });

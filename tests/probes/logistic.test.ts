@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 
 import { splitsOf } from '../../probes/folds.ts';
 import { fitLogistic, gradientTolerance } from '../../probes/logistic.ts';
-import { fitMany, type FramingOptions, type LogisticFit } from '../../probes/logisticFits.ts';
+import type { FramingOptions, LogisticFit } from '../../probes/logisticFits.ts';
+import { fitMany } from '../../probes/logisticMany.ts';
 import type { LogisticProblem } from '../../probes/logisticLane.ts';
 import { auroc } from '../../probes/metrics.ts';
 import { score } from '../../probes/probe.ts';
@@ -129,6 +130,8 @@ describe('fitMany', () => {
     ['tall', { standardise: false, intercept: true }],
     ['wide', { standardise: true, intercept: false }],
     ['wide', { standardise: false, intercept: false }],
+    ['wide', { standardise: true, intercept: true }],
+    ['wide', { standardise: false, intercept: true }],
     ['separable', { standardise: true, intercept: true }],
   ] as const;
 
@@ -180,6 +183,26 @@ describe('fitMany', () => {
       for (const slope of gradient) expect(Math.abs(slope)).toBeLessThan(1.1 * gradientTolerance);
     }
   });
+
+  it.each([true, false])(
+    'scores for ranks as for a report where rows are fewer than columns, standardised: %s',
+    (standardise) => {
+      const rows = rowsOf(20, 50, data.wide[0].data.slice());
+      // Rows that depend on each other: one twice, one the mean of two others.
+      rows.data.copyWithin(150, 350, 400);
+      for (let j = 0; j < 50; j++) {
+        rows.data[450 + j] = (rows.data[500 + j] + rows.data[550 + j]) / 2;
+      }
+      const framing = { standardise, intercept: true };
+      const problems = problemsOn(rows, data.wide[1]);
+      const forRanks = problems.map((problem) => ({ ...problem, isForRanks: true }));
+      const wanted = collect(rows, problems, framing);
+      collect(rows, forRanks, framing).forEach(({ scores }, p) => {
+        // Both within 1e-8 of the gradient, and C·x of up to 30 × 7 between a weight and a score.
+        scores.forEach((value, i) => expect(value).toBeCloseTo(wanted[p].scores[i], 6));
+      });
+    },
+  );
 
   it('gives the same numbers whichever fits go together', () => {
     const [rows, labels] = data.tall;

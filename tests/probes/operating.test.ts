@@ -14,6 +14,7 @@ import { onlineCode, stepsOf } from '../../probes/onlineCode.ts';
 import { clopperPearson, controlsFor, tprAtFpr, wilson } from '../../probes/operating.ts';
 import { clusteredDifference, clusteredVariance } from '../../probes/interval.ts';
 import { score } from '../../probes/probe.ts';
+import { here } from '../../src/math/multiply.ts';
 import { sigmoid } from '../../src/math/special.ts';
 import { betaCdf, betaQuantile, normalCdf, twoSidedNormal } from '../../src/math/distributions.ts';
 import { readGolden, sines, stripedLabels } from '../support/sines.ts';
@@ -128,7 +129,7 @@ describe('tprAtFpr', () => {
 
 describe('onlineCode', () => {
   it('matches scikit-learn', () => {
-    const { bits, compression } = onlineCode(rows, labels, {}, [5, 10, 20, 40]);
+    const { bits, compression } = here(onlineCode(rows, labels, {}, [5, 10, 20, 40]));
     // scikit-learn stops a little short of the optimum; Newton's method in numpy goes there.
     const sklearn = oracle['mdl_online_bits(ts=5,10,20,40;C=1;LR raw)'];
     expect(Math.abs(bits / sklearn - 1)).toBeLessThan(1e-6);
@@ -139,7 +140,9 @@ describe('onlineCode', () => {
   it('fits after the shares of the paper, none twice', () => {
     expect(stepsOf(1000)).toEqual([1, 2, 4, 8, 16, 32, 63, 125, 250, 500, 1000]);
     expect(stepsOf(40)).toEqual([1, 2, 3, 5, 10, 20, 40]);
-    expect(() => onlineCode(rows, labels, {}, [5, 5, 40])).toThrow('steps 5, 5, 40 do not ascend');
+    expect(() => here(onlineCode(rows, labels, {}, [5, 5, 40]))).toThrow(
+      'steps 5, 5, 40 do not ascend',
+    );
   });
 });
 

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { fitDiscriminant } from '../../probes/discriminant.ts';
 import { erase, fitLeace } from '../../probes/erasure.ts';
 import { onlineCode } from '../../probes/onlineCode.ts';
+import { here } from '../../src/math/multiply.ts';
 import { columnMeans, cosine } from '../../src/math/vectors.ts';
 import { readGolden, sines, stripedLabels } from '../support/sines.ts';
 
@@ -146,7 +147,7 @@ describe('keys that no other test reads', () => {
   it('are the positives of data1 and the bits of uniform labels', () => {
     expect(labels.filter((label) => label === 1)).toHaveLength(oracle['data1_n_pos']);
     // One class in every block before the last teaches nothing: each label costs one bit.
-    const { bits } = onlineCode(rows, labels, {}, [40]);
+    const { bits } = here(onlineCode(rows, labels, {}, [40]));
     expect(bits).toBe(oracle['mdl_uniform_bits']);
   });
 

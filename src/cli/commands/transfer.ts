@@ -1,6 +1,7 @@
 /** Fits a probe in each cell of checkpoint and condition and reads every other cell with it. */
 
 import { openRun } from '../../record/run.ts';
+import { withMultiply } from '../../runtime/multiply.ts';
 import { extendReport } from '../../study/report.ts';
 import { transferMatrix } from '../../study/transfer.ts';
 import { answer, widthOf, type Io } from '../io.ts';
@@ -11,19 +12,18 @@ export async function run(args: TransferArgs, io: Io): Promise<number> {
   const recorded = await openRun(args.run);
   const { label, site, groups, folds, estimator, c, seed, standardise = false } = args;
   const { where = '', conditions = [''] } = args;
-  const found = await transferMatrix(
-    recorded,
-    {
-      label,
-      site,
-      groups,
-      folds,
-      position: args.position ?? recorded.manifest.positions[0].name,
-      checkpoints: args.checkpoints ?? recorded.manifest.checkpoints.map(({ name }) => name),
-      conditions: conditions.map((condition) => both(where, condition)),
-      fit: { estimator, c, standardise, seed },
-    },
-    io.shouldStop,
+  const request = {
+    label,
+    site,
+    groups,
+    folds,
+    position: args.position ?? recorded.manifest.positions[0].name,
+    checkpoints: args.checkpoints ?? recorded.manifest.checkpoints.map(({ name }) => name),
+    conditions: conditions.map((condition) => both(where, condition)),
+    fit: { estimator, c, standardise, seed },
+  };
+  const found = await withMultiply((multiply) =>
+    transferMatrix(recorded, request, { shouldStop: io.shouldStop, multiply }),
   );
   await extendReport(recorded, { transfers: [found] }, io.progress);
   const document = {
