@@ -10,7 +10,7 @@ import { invariant } from '../src/base/invariant.ts';
 import { Random } from '../src/base/random.ts';
 import { here, type Steps } from '../src/math/multiply.ts';
 import { percentileInterval, quantile } from '../src/math/resample.ts';
-import type { Rows } from '../src/math/rows.ts';
+import { firstNotFinite, type Rows } from '../src/math/rows.ts';
 import { crossFitLogistic, crossFitSteps, fit, pick } from './crossFit.ts';
 import type { CrossFit, CrossFitRequest, EstimatorOptions } from './crossFit.ts';
 import {
@@ -223,7 +223,7 @@ function checkSplit(labels: ArrayLike<number>, groups: readonly string[], shuffl
 
 /** @throws {UserError} `NOT_FINITE`, naming the first number that is not. */
 export function checkFinite(rows: Rows): void {
-  const bad = rows.data.findIndex((value) => !Number.isFinite(value));
+  const bad = firstNotFinite(rows);
   if (bad === -1) return;
   throw new UserError('NOT_FINITE', `activation ${rows.data[bad]} cannot be probed`, {
     where: `row ${Math.floor(bad / rows.d)}, dimension ${bad % rows.d}`,

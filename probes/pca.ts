@@ -12,10 +12,10 @@ import { PCA } from 'ml-pca';
 import { UserError } from '../src/base/errors.ts';
 import { invariant } from '../src/base/invariant.ts';
 import { leadingEigen } from '../src/math/leading.ts';
-import { here, rowGramSteps, type Steps } from '../src/math/multiply.ts';
-import { rowAt } from '../src/math/rows.ts';
+import { columnGramSteps, here, rowGramSteps, type Steps } from '../src/math/multiply.ts';
+import { firstNotFinite, rowAt } from '../src/math/rows.ts';
 import type { Rows } from '../src/math/rows.ts';
-import { axpy, columnMeans, dot, norm, transposed } from '../src/math/vectors.ts';
+import { axpy, columnMeans, dot, norm } from '../src/math/vectors.ts';
 
 export interface FrozenPca {
   /** `[d]`. */
@@ -101,7 +101,7 @@ export function* fitTemporalPcaSteps(
 }
 
 function checkFinite(rows: Rows): void {
-  const bad = rows.data.findIndex((value) => !Number.isFinite(value));
+  const bad = firstNotFinite(rows);
   if (bad === -1) return;
   throw new UserError('NOT_FINITE', `activation ${rows.data[bad]} cannot be projected`, {
     where: `row ${Math.floor(bad / rows.d)}, dimension ${bad % rows.d}`,
@@ -119,7 +119,7 @@ function* principal(
   invariant(Number.isInteger(most) && most > 0, `${most} principal components`);
   const total = dot(rows.data, rows.data);
   const isTall = rows.n >= rows.d;
-  const gram = yield* rowGramSteps(isTall ? transposed(rows) : rows);
+  const gram = yield* isTall ? columnGramSteps(rows) : rowGramSteps(rows);
   const found = yield* leading(gram, most);
   // Of rows that are all alike, as one token's embeddings are, the mean leaves its rounding.
   const isConstant = total <= rankTolerance * rows.n * dot(mean, mean);

@@ -8,7 +8,14 @@
  */
 
 import { invertDefinite } from '../src/math/invert.ts';
-import { inDouble, inSingle, rowGramSteps, times, type Steps } from '../src/math/multiply.ts';
+import {
+  columnGramSteps,
+  inDouble,
+  inSingle,
+  rowGramSteps,
+  times,
+  type Steps,
+} from '../src/math/multiply.ts';
 import type { Rows } from '../src/math/rows.ts';
 import { transposed } from '../src/math/vectors.ts';
 import type { LogisticProblem } from './logisticLane.ts';
@@ -46,7 +53,7 @@ export function* preconditionerOf(
   const trained = problems.reduce((sum, { train }) => sum + train.length, 0);
   const c = (Math.exp(logs / problems.length) * trained) / problems.length / n / 4;
   if (d <= n) {
-    const gram = yield* rowGramSteps(exact.xt);
+    const gram = yield* columnGramSteps(exact.x);
     const inverse = cast(yield* inverseOf(gram, c, 1));
     return {
       intercept: c * n,

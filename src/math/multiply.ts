@@ -8,7 +8,7 @@
 
 import { invariant } from '../base/invariant.ts';
 import { rowProducts } from './products.ts';
-import { rowAt, type Rows } from './rows.ts';
+import type { Rows } from './rows.ts';
 import { transposed } from './vectors.ts';
 
 /** A · B. Shape: `[n, d], [d, k] → [n, k]`, both of one precision. */
@@ -52,24 +52,49 @@ export function multiplyHere({ a, b }: Product): Rows {
 /** Rows that go together into one product of a Gram matrix, which is symmetric: a quarter is then saved. */
 const band = 256;
 
-/** Inner products of all rows, XXᵀ, asked for in bands. Shape: `[n, d] → [n, n]`. */
+/** Inner products of all rows, XXᵀ, in float64. Shape: `[n, d] → [n, n]`. */
 export function* rowGramSteps(x: Rows): Steps<Float64Array> {
-  const { n } = x;
+  return yield* gramSteps(inDouble(x), transposed(x));
+}
+
+/** Inner products of all columns, XᵀX, in float64. Shape: `[n, d] → [d, d]`. */
+export function* columnGramSteps(x: Rows): Steps<Float64Array> {
+  return yield* gramSteps(transposed(x), inDouble(x));
+}
+
+/** AAᵀ of a matrix and its transpose, asked for in bands. Shape: `[n, d], [d, n] → [n, n]`. */
+function* gramSteps(a: Rows, at: Rows): Steps<Float64Array> {
+  const { n, d } = a;
   const out = new Float64Array(n * n);
   for (let start = 0; start < n; start += band) {
     const end = Math.min(n, start + band);
-    const rest = transposed({ n: n - start, d: x.d, data: x.data.subarray(start * x.d) });
-    const some = { n: end - start, d: x.d, data: x.data.subarray(start * x.d, end * x.d) };
-    const product = yield* times(inDouble(some), rest);
+    const some = { n: end - start, d, data: a.data.subarray(start * d, end * d) };
+    const { data } = yield* times(some, columnsFrom(at, start));
+    const width = n - start;
     for (let i = start; i < end; i++) {
-      const row = rowAt(product, i - start);
-      for (let j = i; j < n; j++) {
-        out[i * n + j] = row[j - start];
-        out[j * n + i] = row[j - start];
+      out.set(data.subarray((i - start) * width, (i - start + 1) * width), i * n + start);
+    }
+  }
+  const tile = 32;
+  for (let top = 0; top < n; top += tile) {
+    for (let left = 0; left <= top; left += tile) {
+      for (let i = top; i < Math.min(n, top + tile); i++) {
+        for (let j = left; j < Math.min(i, left + tile); j++) out[i * n + j] = out[j * n + i];
       }
     }
   }
   return out;
+}
+
+/** Without the first columns. */
+function columnsFrom(x: Rows, start: number): Rows {
+  if (start === 0) return x;
+  const width = x.d - start;
+  const data = new Float64Array(x.n * width);
+  for (let i = 0; i < x.n; i++) {
+    data.set(x.data.subarray(i * x.d + start, (i + 1) * x.d), i * width);
+  }
+  return { n: x.n, d: width, data };
 }
 
 /** The same numbers in float64. */

@@ -31,3 +31,11 @@ export function takeRows(x: Rows, index: ArrayLike<number>): Rows {
   for (let i = 0; i < index.length; i++) out.set(rowAt(x, index[i]), i * x.d);
   return { n: index.length, d: x.d, data: out };
 }
+
+/** Where the first number stands that is infinite or none, or −1. */
+export function firstNotFinite({ data }: Rows): number {
+  // A finite number times 0 is 0, and any other is none.
+  let sum = 0;
+  for (let at = 0; at < data.length; at++) sum += data[at] * 0;
+  return sum === 0 ? -1 : data.findIndex((value) => !Number.isFinite(value));
+}

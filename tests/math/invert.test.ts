@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 
 import { Random } from '../../src/base/random.ts';
 import { invertDefinite } from '../../src/math/invert.ts';
-import { here, multiplyHere, rowGramSteps } from '../../src/math/multiply.ts';
+import { columnGramSteps, here, multiplyHere, rowGramSteps } from '../../src/math/multiply.ts';
 import { rowsOf } from '../../src/math/rows.ts';
-import { rowGram } from '../../src/math/vectors.ts';
+import { columnGram, rowGram } from '../../src/math/vectors.ts';
 
 const noise = (n: number, d: number): Float64Array => {
   const random = new Random(2).fork(n, d);
@@ -24,6 +24,14 @@ describe('invertDefinite', () => {
     expect(() => here(invertDefinite(Float64Array.of(1, 2, 2, 1), 2))).toThrow(
       'the matrix to invert is not positive definite',
     );
+  });
+});
+
+describe('columnGramSteps', () => {
+  it('is that of the rows of the transpose, across bands', () => {
+    const x = rowsOf(40, 300, noise(40, 300));
+    const wanted = columnGram(x);
+    here(columnGramSteps(x)).forEach((value, at) => expect(value).toBeCloseTo(wanted[at], 12));
   });
 });
 
