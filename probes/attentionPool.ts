@@ -15,7 +15,7 @@
  * Chance is ½; its null is refitted on shuffled labels.
  *
  * Held against L-BFGS of scipy on a torch graph of the same objective from the same start, against central
- * differences, and against logistic regression where every row has one token.
+ * differences, and against logistic regression where every row has one token (tests/probes/attentionPool.test.ts).
  *
  * @see McKenzie et al. 2025, arXiv:2506.10805, §3; Shabalin and Belrose 2025, Attention probes (EleutherAI).
  */

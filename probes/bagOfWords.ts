@@ -3,10 +3,16 @@
  *
  * A probe that does not beat it may have read nothing but the prompt. The words are few and plain: letters and
  * digits in lower case, every other character by itself. The objective is that of probes/logistic.ts with
- * C = 1; the rows are sparse and the solver needs no eigenvectors, so that a large vocabulary costs little.
+ * C = 1, on counts:
+ *
+ *     ½‖w‖² + C Σ log(1 + e^{−yᵢ(Σ_word count(word) w_word + b)}),   b unpenalised
  *
  * The trap: it sees no order. Two prompts with the same words in another order are one to it, and what a
- * probe has beyond it may still be a bigram.
+ * probe has beyond it may still be a bigram. Chance is ½, for words that do not go with the label.
+ *
+ * Held against the dense logistic fit on the same counts (tests/probes/controls.test.ts).
+ *
+ * @see Manning, Raghavan and Schütze 2008, Introduction to Information Retrieval, ch. 14.
  */
 
 import { UserError } from '../src/base/errors.ts';

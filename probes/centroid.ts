@@ -6,7 +6,7 @@
  * The trap: this is the mean difference in other units. It ranks rows alike, so its AUROC confirms
  * nothing that the mean difference has not said. Chance is ½; its null is refitted on shuffled labels.
  *
- * Held against scikit-learn's `NearestCentroid`.
+ * Held against scikit-learn's `NearestCentroid` (tests/probes/estimators.test.ts).
  *
  * @see Tibshirani et al. 2002, PNAS 99(10), without shrinkage.
  */

@@ -5,10 +5,14 @@
  * judged by the same silhouette). The paper's rules of thumb: a silhouette above .10–.15, or a cluster with less
  * than 35 % of the rows, is suspicious.
  *
+ *     silhouette(i) = (bᵢ − aᵢ) / max(aᵢ, bᵢ),   a, b the mean distances to the own and to the other cluster
+ *
  * The trap: two-means always finds two heaps. Any concept that splits the rows, such as the topic, gives a
  * silhouette as high as a trigger's; only clean rows of the same kind say what is usual.
  *
- * The silhouette is held against scikit-learn's `silhouette_score`.
+ * Its null is the silhouette of clean rows; no chance level is the same for all data.
+ *
+ * Held against scikit-learn's `silhouette_score` (tests/probes/erasure.test.ts).
  *
  * @see Chen et al. 2018, arXiv:1811.03728; Rousseeuw 1987, J. Comput. Appl. Math. 20.
  */

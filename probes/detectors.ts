@@ -5,7 +5,7 @@
  * what is unusual, and a backdoor need not be; and none of these numbers holds against somebody who
  * trained the model to evade them.
  *
- * Held against numpy and scipy.
+ * Held against numpy and scipy (tests/probes/erasure.test.ts).
  *
  * @see Lee et al. 2018, arXiv:1807.03888 (Mahalanobis); Ren et al. 2021, arXiv:2106.09022 (relative).
  * @see Tran, Li and Madry 2018, arXiv:1811.00636 (spectral signatures).

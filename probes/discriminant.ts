@@ -10,7 +10,8 @@
  * training rows do not vary within a class, and that is where unseen rows of few examples are told
  * apart; nothing warns but the curve itself. Chance is ½; its null is refitted on shuffled labels.
  *
- * Held against scikit-learn's `LinearDiscriminantAnalysis(solver='lsqr')`, also for n < d.
+ * Held against scikit-learn's `LinearDiscriminantAnalysis(solver='lsqr')`, also for n < d
+ * (tests/probes/estimators.test.ts).
  *
  * @see Fisher 1936, Annals of Eugenics 7(2); Marks and Tegmark 2023, arXiv:2310.06824, §5.
  */

@@ -6,12 +6,12 @@
  *
  *     x' = x − W⁺ U Uᵀ W (x − μ),   W = Σ^{−½}, U an orthonormal basis of W Σxz
  *
- * Its control is an erasure of the same rank for a label without meaning. The trap of both: what is erased is
+ * Its null is an erasure of the same rank for a label without meaning. The trap of both: what is erased is
  * linear, on the rows that were seen; a later layer may still compute the concept from what is left, and
  * behaviour that survives says nothing without the random erasure beside it.
  *
- * LEACE is held against the closed form for binary z in numpy: equal class means afterwards, and the
- * projection itself.
+ * Held against the closed form for binary z in numpy: equal class means afterwards, and the projection itself
+ * (tests/probes/erasure.test.ts).
  *
  * @see Belrose et al. 2023, LEACE, arXiv:2306.03819, theorem 4.2; Ravfogel et al. 2020, INLP, arXiv:2004.07667.
  */

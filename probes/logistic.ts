@@ -5,6 +5,15 @@
  *
  * The solver is ours and the optimum is scikit-learn's: the objective is strictly convex, so it has one
  * minimum, and a fit that has not reached it is refused rather than returned.
+ *
+ * The trap: with fewer rows than columns any labels can be read off the training rows, shuffled ones as well; and the
+ * penalty is in the units of the columns, so that the same C is another strength at another layer unless they are standardised. Chance is ½; its
+ * null is refitted on shuffled labels.
+ *
+ * Held against scikit-learn's `LogisticRegression` and against the gradient of its objective, also for n < d
+ * (tests/probes/logistic.test.ts).
+ *
+ * @see Pedregosa et al. 2011, JMLR 12, scikit-learn, `LogisticRegression` (penalty l2).
  */
 
 import { here, type Steps } from '../src/math/multiply.ts';
@@ -35,7 +44,6 @@ export function looseTolerance(c: number, n: number): number {
  * @param options.c Inverse strength of the penalty, above 0; 1 if left out.
  * @throws {UserError} `LABELS_INVALID` when a class is missing, `SHAPE_MISMATCH` on unequal lengths,
  *   `NOT_CONVERGED` when the gradient stays above `gradientTolerance`.
- * @see Pedregosa et al. 2011, scikit-learn, `LogisticRegression` (penalty l2).
  */
 export function fitLogistic(
   rows: Rows,

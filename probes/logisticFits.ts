@@ -97,7 +97,9 @@ export function* fitInColumns(
       visit(lane.index, { frame: framed(lane.problem).absolute, ...lane.solution() });
     }
     const lost = waiting.find(({ isLost }) => isLost);
-    if (lost !== undefined) throw notConverged(lost);
+    if (lost !== undefined) {
+      throw notConverged(lost.problem.c, lost.largest, lost.evaluations);
+    }
     lanes = lanes.filter(({ isDone }) => !isDone);
   }
 }
@@ -189,10 +191,11 @@ function empty(n: number, d: number): Rows {
   return { n, d, data: new Float64Array(n * d) };
 }
 
-function notConverged({ problem, largest, evaluations }: Lane): UserError {
+/** A gradient that stayed above its tolerance. */
+export function notConverged(c: number, largest: number, steps: number): UserError {
   return new UserError(
     'NOT_CONVERGED',
-    `the logistic fit (C = ${problem.c}) still had a gradient of ${largest.toExponential(1)} after ${evaluations} steps`,
+    `the logistic fit (C = ${c}) still had a gradient of ${largest.toExponential(1)} after ${steps} steps`,
     { fix: 'Standardise the columns, or choose a smaller C.' },
   );
 }

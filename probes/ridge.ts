@@ -7,7 +7,7 @@
  * rows that are right by far, so that an outlier of the right class turns the direction; scores are no
  * log-odds. Chance is ½; its null is refitted on shuffled labels.
  *
- * Held against scikit-learn's `Ridge(alpha)`, also for n < d.
+ * Held against scikit-learn's `Ridge(alpha)`, also for n < d (tests/probes/estimators.test.ts).
  *
  * @see Hoerl and Kennard 1970, Technometrics 12(1).
  */

@@ -24,5 +24,9 @@ export { planAnswers, type AnswersPlan, type AnswersRequest } from './record/pla
 export { openRun, type Run } from './record/run.ts';
 export { probeCurve, type CurveRequest } from './study/curves.ts';
 export { projection, type ProjectionRequest } from './study/projections.ts';
+export { lintPrompts, type LintOptions, type LintResult } from './study/lint/lint.ts';
 export { readReport } from './study/report.ts';
 export { shiftCurve, type ShiftRequest } from './study/shifts.ts';
+export { readDesign, type Design } from './text/design.ts';
+export { designRows, type DesignRow } from './text/designRows.ts';
+export { readPrompts, type Prompt, type PromptSet } from './text/prompts.ts';

@@ -129,6 +129,8 @@ export interface ProbeSettings {
   /** How `low` and `high` were found. */
   readonly interval: 'clustered DeLong';
   readonly seed: number;
+  /** Folds had rows of one topic on both sides because that was asked for. */
+  readonly splits_topics?: true | undefined;
 }
 
 export interface ProbePoint {

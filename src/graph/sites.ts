@@ -84,10 +84,46 @@ export function selectSites(selection: string, offer: SiteOffer): Site[] {
   return [...chosen.values()];
 }
 
-function expand(item: string, offer: SiteOffer): Site[] {
+/**
+ * The same selection among sites that a run holds.
+ *
+ * @param held Keys, in the order that the answer has.
+ * @throws {UserError} `USAGE` for a name that is none, or an item that none of them meets.
+ */
+export function heldSites(selection: string, held: readonly string[]): string[] {
+  const chosen = new Set<string>();
+  for (const item of selection.split(',').map((part) => part.trim())) {
+    const { kind, first, last } = parseItem(item);
+    const found = held.filter((key) => {
+      const site = parseSite(key);
+      return site.kind === kind && (site.block ?? first) >= first && (site.block ?? first) <= last;
+    });
+    if (found.length === 0) {
+      throw new UserError('USAGE', `the run holds no site "${item}"`, {
+        where: '--sites',
+        fix: `Choose among ${held.join(', ')}.`,
+      });
+    }
+    for (const key of found) chosen.add(key);
+  }
+  return held.filter((key) => chosen.has(key));
+}
+
+/** A kind and the blocks asked for: all where none is named. */
+function parseItem(item: string): {
+  readonly kind: SiteKind;
+  readonly first: number;
+  readonly last: number;
+} {
   const [, name, from, to] = /^([a-z_]+)(?:\.(\d+)(?:-(\d+))?)?$/.exec(canonical(item)) ?? [];
   const kind = kindCalled(name);
   if (kind === undefined || (from !== undefined && !isBlockKind(kind))) throw unknownSite(item);
+  if (from === undefined) return { kind, first: 0, last: Number.POSITIVE_INFINITY };
+  return { kind, first: Number(from), last: Number(to ?? from) };
+}
+
+function expand(item: string, offer: SiteOffer): Site[] {
+  const { kind, first, last: asked } = parseItem(item);
   if (!offer.kinds.has(kind)) {
     throw new UserError('USAGE', `this model has no site "${kind}"`, {
       where: `--sites ${item}`,
@@ -96,8 +132,7 @@ function expand(item: string, offer: SiteOffer): Site[] {
     });
   }
   if (!isBlockKind(kind)) return [{ kind, block: null }];
-  const first = Number(from ?? 0);
-  const last = from === undefined ? offer.layers - 1 : Number(to ?? from);
+  const last = asked === Number.POSITIVE_INFINITY ? offer.layers - 1 : asked;
   if (first > last || last >= offer.layers) {
     throw new UserError(
       'USAGE',

@@ -11,6 +11,7 @@ import { groupedFolds } from '../../probes/folds.ts';
 import type { Run } from '../record/run.ts';
 import type { Prompt } from '../text/prompts.ts';
 import type { JudgedRows } from './baselines.ts';
+import { refuseSplitTopics, type FoldsOf } from './straddle.ts';
 import { columnOf, isTrue, parseWhere } from './where.ts';
 
 /** What decides the rows, their labels and their folds. */
@@ -22,6 +23,8 @@ export interface RowsRequest {
   /** Column whose values stay together. */
   readonly groups: string;
   readonly folds: number;
+  /** Whether prompts of one topic may lie in several folds; refused if left out. */
+  readonly splitsTopics?: boolean;
 }
 
 export interface ChosenRows extends JudgedRows {
@@ -34,11 +37,17 @@ export interface ChosenRows extends JudgedRows {
   readonly sizes: readonly number[] | null;
 }
 
-/** The rows of a position that a request is about. @throws {UserError} `LABELS_INVALID` where none is. */
+/**
+ * The rows of a position that a request is about.
+ *
+ * @throws {UserError} `LABELS_INVALID` where none is, `SPLIT_LEAKS` where folds of the groups split a topic.
+ */
 export function chosenRows(run: Run, request: RowsRequest): ChosenRows {
   const matches = parseWhere(request.where);
   const records = run.rowsAt(request.position);
-  const foldOf = foldsByGroup(run.prompts, request.groups, request.folds);
+  const made = foldsOf(run.prompts, request);
+  if (request.splitsTopics !== true) refuseSplitTopics(run.prompts, made);
+  const foldOf = new Map(made.groups.map((group, i) => [group, made.folds[i]]));
   const taken = records.filter(({ prompt }) => matches(run.prompts[prompt]));
   if (taken.length === 0) {
     throw new UserError('LABELS_INVALID', `no row meets "${request.where}"`, {
@@ -80,14 +89,13 @@ export function chosenPrompts(run: Run, request: RowsRequest): ChosenRows {
   };
 }
 
-function foldsByGroup(
+/** Folds of all prompts of a run. */
+export function foldsOf(
   prompts: readonly Prompt[],
-  column: string,
-  folds: number,
-): ReadonlyMap<string, number> {
+  { groups: column, folds }: Pick<RowsRequest, 'groups' | 'folds'>,
+): FoldsOf {
   const groups = prompts.map((prompt) => groupOf(prompt, column));
-  const assigned = groupedFolds(groups, folds);
-  return new Map(groups.map((group, i) => [group, assigned[i]]));
+  return { column, groups, folds: groupedFolds(groups, folds) };
 }
 
 /** The group of a prompt, as text. */

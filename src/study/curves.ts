@@ -113,8 +113,14 @@ export async function probeCurve(
     ...(nested === undefined ? {} : { nested: nestedOf(nested) }),
     null_maxima: maxima,
   };
-  return options.baselines === false ? curve : { ...curve, remarks: claimsOf([curve])[0].remarks };
+  const remarks = [
+    ...(request.splitsTopics === true ? [withinTopics] : []),
+    ...(options.baselines === false ? [] : claimsOf([curve])[0].remarks),
+  ];
+  return options.baselines === false && remarks.length === 0 ? curve : { ...curve, remarks };
 }
+
+const withinTopics = 'folds split topics, as asked: it may know test rows by their topic';
 
 function settingsOf(
   request: CurveRequest,
@@ -132,6 +138,7 @@ function settingsOf(
     shuffled,
     interval: 'clustered DeLong',
     seed,
+    ...(request.splitsTopics === true ? { splits_topics: true as const } : {}),
   };
 }
 

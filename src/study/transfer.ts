@@ -95,7 +95,12 @@ export async function transferMatrix(
       n_positive,
     })),
     entries,
-    remarks: remarksOn(cells, entries),
+    remarks: [
+      ...(request.splitsTopics === true
+        ? ['folds split topics, as asked: a probe may know test rows by their topic']
+        : []),
+      ...remarksOn(cells, entries),
+    ],
     made_by: packageVersion(),
   };
 }

@@ -28,8 +28,6 @@ export interface PrepareOptions extends TriggerOptions {
   readonly tokenLimit?: number;
   /** Tokens that the model can take; where absent, the tokenizer's word counts. */
   readonly modelLimit?: number;
-  /** Whether `text` is cut as it stands, or put as a user's message through the chat template. */
-  readonly templateMode?: 'raw' | 'chat';
 }
 
 export type BosSource = 'tokenizer' | 'template' | 'prompt';
@@ -87,7 +85,7 @@ function preparePrompt(
   path: string,
 ): Prepared {
   const where = `row "${prompt.id}", line ${prompt.line} of ${path}`;
-  const own = cutPrompt(prompt, tokenizer, options.templateMode ?? 'raw', where);
+  const own = cutPrompt(prompt, tokenizer, where);
   const reply = cutReply(prompt, tokenizer, options.forceReply, where);
   const row: Located = {
     id: prompt.id,
@@ -120,27 +118,21 @@ interface CutPrompt {
   readonly bos: BosSource;
 }
 
-function cutPrompt(
-  { body }: Prompt,
-  tokenizer: Tokenizer | null,
-  mode: 'raw' | 'chat',
-  where: string,
-): CutPrompt {
+function cutPrompt({ body }: Prompt, tokenizer: Tokenizer | null, where: string): CutPrompt {
   if (body.kind === 'ids') {
     const tokens = body.ids.map((id) => tokenizer?.tokenOf(id) ?? null);
     return { ids: body.ids, tokens, user: null, bos: 'prompt' };
   }
   invariant(body.kind !== 'none', `a prompt without a body: ${where}`);
   if (tokenizer === null) throw tokenizerNeeded(`a prompt given as ${body.kind}`, where);
-  if (body.kind === 'text' && mode === 'raw') {
+  if (body.kind === 'text') {
     const encoding = tokenizer.encode(body.text, { addSpecialTokens: true });
     refuseDoubleBos(encoding, tokenizer, 'tokenizer', where);
     const words = { start: 0, end: body.text.length };
     const bos = encoding.before > 0 ? 'tokenizer' : 'prompt';
     return withUser(encoding, tokenizer, { text: body.text, words, bos });
   }
-  const messages = body.kind === 'text' ? [{ role: 'user', content: body.text }] : body.messages;
-  const chat = renderChat(tokenizer, messages, where);
+  const chat = renderChat(tokenizer, body.messages, where);
   refuseDoubleBos(chat.encoding, tokenizer, 'template', where);
   return withUser(chat.encoding, tokenizer, { text: chat.text, words: chat.user, bos: 'template' });
 }

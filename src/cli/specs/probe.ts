@@ -23,6 +23,7 @@ export interface ProbeArgs {
   readonly positions?: readonly string[];
   /** A column of the run (topic by default), or a file beside a matrix. */
   readonly groups?: string;
+  readonly splitTopics?: boolean;
   readonly folds: number;
   readonly shuffles?: number;
   readonly seed: number;
@@ -55,6 +56,7 @@ export const probeSpec: CommandSpec<ProbeArgs> = {
       '--groups <column>',
       'what stays in one fold: a column (topic), or a file beside --matrix',
     ),
+    new Option('--split-topics', 'let prompts of one topic lie on both sides of a fold'),
     option('--fold-file <file>', 'of the matrix: the fold of each row, from 0'),
     option('--save <file>', 'of the matrix: keep the probe fitted on all rows (.safetensors)'),
     option('--folds <n>', 'parts for cross-validation', whole(2, 1000)).default(5),
@@ -118,6 +120,11 @@ function checkSource(args: ProbeArgs): void {
     });
   }
   checkAttention(args);
+  if (run === undefined && args.splitTopics === true) {
+    throw new UserError('USAGE', '--split-topics goes with a run', {
+      fix: 'Leave it out; what stays in one fold of a matrix is all in --groups.',
+    });
+  }
   if (run === undefined || (labels ?? foldFile ?? save) === undefined) return;
   throw new UserError('USAGE', '--labels, --fold-file and --save go with --matrix', {
     fix: 'Leave them out; the probes of a run are saved in its folder.',

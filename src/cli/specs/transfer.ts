@@ -15,6 +15,7 @@ export interface TransferArgs {
   readonly checkpoints?: readonly string[];
   readonly estimator: Estimator;
   readonly groups: string;
+  readonly splitTopics?: boolean;
   readonly folds: number;
   readonly c: number;
   readonly standardise?: boolean;
@@ -35,6 +36,7 @@ export const transferSpec: CommandSpec<TransferArgs> = {
       .choices(estimators)
       .default('mean_difference'),
     option('--groups <column>', 'prompts that share this are never on both sides').default('topic'),
+    new Option('--split-topics', 'let prompts of one topic lie on both sides of a fold'),
     option('--folds <n>', 'parts for cross-validation', whole(2, 1000)).default(5),
     option(
       '--c <number>',
