@@ -1,6 +1,6 @@
 """The other side of bench/probes.mjs: scikit-learn on the same bytes, one thread, its own settings said below.
 
-    python bench/probes.py FOLDER sweep|permutations|pca|check
+    python bench/probes.py FOLDER sweep|permutations|pca|pca_exact|check
 """
 
 import os
@@ -60,6 +60,10 @@ def pca():
     PCA(10).fit(sites[0][0])
 
 
+def pca_exact():
+    PCA(10, svd_solver="covariance_eigh").fit(sites[0][0])
+
+
 def check():
     """Ours against Newton's method run to the end, in float64: largest difference of a weight, by strength."""
     x, y = sites[0]
@@ -72,7 +76,7 @@ def check():
     return gaps
 
 
-work = {"sweep": sweep, "permutations": permutations, "pca": pca, "check": check}[part]
+work = {"sweep": sweep, "permutations": permutations, "pca": pca, "pca_exact": pca_exact, "check": check}[part]
 cpu, wall = time.process_time(), time.perf_counter()
 result = work()
 print(json.dumps({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall, "result": result, "version": sklearn.__version__}))

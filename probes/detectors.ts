@@ -1,6 +1,10 @@
 /**
  * Which rows look poisoned, when nobody has labelled any? Scores without labels; higher is stranger.
  *
+ *     Mahalanobis            (x − μ)ᵀΣ⁻¹(x − μ), Σ and μ of clean rows; relative: less the same of a background
+ *     spectral signature     ⟨x − x̄, v₁⟩², v₁ the first principal direction of the suspects
+ *     quantum entropy (QUE)  zᵀMz, M = exp(α(Σ′ − I)/(‖Σ′‖₂ − 1)) / trace, z whitened by clean rows, Σ′ its covariance
+ *
  * The null of all of them is the same score on rows known to be clean. The trap of all of them: they find
  * what is unusual, and a backdoor need not be; and none of these numbers holds against somebody who
  * trained the model to evade them.
