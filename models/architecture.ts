@@ -88,9 +88,21 @@ export interface Ports {
   /** Whether attention must give its probabilities as well. */
   readonly wantsPattern: boolean;
   /** Keys and values of earlier positions; null when the block starts at the first. */
-  readonly past: KeyValue | null;
+  readonly past: Past | null;
   /** Receives this block's keys and values, where someone wants them. */
   readonly keep: ((present: KeyValue) => void) | null;
+}
+
+/** Keys and values `[batch, heads, past, headDim]` that attention goes on from. */
+export type Past = ({ readonly kind: 'whole' } & KeyValue) | GrowingPast;
+
+/** A past in the first slots of buffers that are longer; see attendGrowing.ts. Shape: `[batch, heads, room, headDim]`. */
+export interface GrowingPast extends KeyValue {
+  readonly kind: 'growing';
+  /** −∞ where a query does not see a key, past the end of what is held and out of its window; else 0. Shape: `[position, keys]`. */
+  readonly bias: (window: number | null) => Value;
+  /** How many keys are slots of the past, and how many are new. Shape: `[2]`. */
+  readonly parts: Value;
 }
 
 /** Parameters outside the blocks, by their name in the checkpoint. */

@@ -9,6 +9,7 @@ import type { KeyValue } from '../src/graph/attention.ts';
 import type { Builder } from '../src/graph/builder.ts';
 import type { Value } from '../src/graph/onnx.ts';
 import type { Frame, Ports, Settings } from './architecture.ts';
+import { attendGrowing } from './attendGrowing.ts';
 
 export interface AttendOptions {
   readonly scale: number;
@@ -43,22 +44,25 @@ export function attend(
     const split = g.reshape(slots, frame.byPosition, shape);
     return turns && table !== undefined ? g.rotary(split, table, heads) : split;
   };
-  const { output, pattern, present } = g.attention(
+  const turned = [
     apart(q, settings.heads, true),
     apart(k, settings.keyHeads, true),
     apart(v, settings.keyHeads, false),
-    {
-      queryHeads: settings.heads,
-      keyHeads: settings.keyHeads,
-      scale,
-      softCap: softCap ?? undefined,
-      mask: window === null ? undefined : windowMask(g, frame, ports.past, window),
-      past: ports.past ?? undefined,
-      wantsPattern: ports.wantsPattern,
-      // onnxruntime reads a past only where it may write past and present together.
-      wantsPresent: ports.keep !== null || ports.past !== null,
-    },
-  );
+  ] as const;
+  if (ports.past?.kind === 'growing') {
+    return attendGrowing(g, frame, ports, settings, turned, { scale, window, softCap });
+  }
+  const { output, pattern, present } = g.attention(...turned, {
+    queryHeads: settings.heads,
+    keyHeads: settings.keyHeads,
+    scale,
+    softCap: softCap ?? undefined,
+    mask: window === null ? undefined : windowMask(g, frame, ports.past, window),
+    past: ports.past ?? undefined,
+    wantsPattern: ports.wantsPattern,
+    // onnxruntime reads a past only where it may write past and present together.
+    wantsPresent: ports.keep !== null || ports.past !== null,
+  });
   if (present !== undefined) ports.keep?.(present);
   if (pattern !== undefined) ports.tap('pattern', pattern);
   const width = settings.heads * settings.headDim;

@@ -30,6 +30,7 @@ import { siteKey, type BlockSiteKind, type Site } from '../src/graph/sites.ts';
 import type { Architecture, Frame, Params, Settings } from './architecture.ts';
 import type { Binding } from './bindings.ts';
 import { unembed } from './parts.ts';
+import { cacheNames, pastInputs } from './pasts.ts';
 import { rotaryOf } from './rotary.ts';
 
 export interface Composition {
@@ -49,11 +50,11 @@ export interface Composition {
   /** Whether block 0 gets the stream too, from a graph that held the embedding alone. */
   readonly isEmbedded?: boolean;
   /**
-   * `shared`: the input `parents` `[batch]` says which past a row goes on from. `own`: each row has its past,
-   * which stands position by position, `[past, batch, heads, headDim]`, so that it grows at its end; of keys
-   * and values only the new ones leave, in the same order.
+   * `shared`: the input `parents` `[batch]` says which past a row goes on from. `growing`: each row has its
+   * own, `[batch, heads, room, headDim]`, of which the first `held` `[1]` slots hold something; of keys and
+   * values only the new ones leave, `[batch, position, heads · headDim]`, to be written behind them.
    */
-  readonly past?: 'own' | 'shared';
+  readonly past?: 'growing' | 'shared';
   /** Whether the stream holds no padding. */
   readonly isPacked?: boolean;
   /** Whether keys and values leave the graph; `chosen`: of the rows that the input `kept` `[kept]` names. */
@@ -64,16 +65,6 @@ export interface Composition {
 export interface BlockRange {
   readonly from: number;
   readonly to: number;
-}
-
-/** Names of a block's keys and values where they enter a graph and where they leave it. */
-export function cacheNames(
-  layer: number,
-): readonly { readonly past: string; readonly present: string }[] {
-  return ['key', 'value'].map((part) => ({
-    past: `past.${part}.${layer}`,
-    present: `present.${part}.${layer}`,
-  }));
 }
 
 /** A model, or a part of its depth, as one graph with an output for each site, named by its key. Shape: `[rows, …]`. */
@@ -112,7 +103,7 @@ export function composeModel(
     from === 0 && !isEmbedded
       ? g.within('embed', () => architecture.embed(g, frame, params, settings))
       : g.input('stream', 'float32', ['tokens', settings.width]);
-  const pastOf = past === undefined ? () => null : pastInputs(g, settings, past);
+  const pastOf = past === undefined ? () => null : pastInputs(g, frame, settings, past);
   const chosen = keeps === 'chosen' ? g.input('kept', 'int64', ['kept']) : undefined;
   const leaving = (x: Value): Value => (chosen === undefined ? x : g.gather(x, chosen));
   for (let layer = from; layer < to; layer++) {
@@ -127,9 +118,8 @@ export function composeModel(
         keeps === false
           ? null
           : (present: KeyValue): void => {
-              const { key, value } = past === 'own' ? newsOf(g, frame, present) : present;
-              kept.push(g.named(keys.present, leaving(key)));
-              kept.push(g.named(values.present, leaving(value)));
+              kept.push(g.named(keys.present, leaving(present.key)));
+              kept.push(g.named(values.present, leaving(present.value)));
             },
     };
     hidden = g.within(`blocks.${layer}`, () =>
@@ -152,38 +142,6 @@ export function composeModel(
   const isHead = from === settings.layers;
   const carried = blocks === undefined || isHead ? [] : [g.named('stream.next', hidden)];
   return checked(prune(narrow(g.finish([...tapped, ...kept, ...carried]))));
-}
-
-/** Keys and values of earlier tokens by block, as inputs made when a block asks. */
-function pastInputs(
-  g: Builder,
-  { keyHeads, headDim }: Settings,
-  past: 'own' | 'shared',
-): (layer: number) => KeyValue {
-  const parents = past === 'shared' ? g.input('parents', 'int64', ['batch']) : undefined;
-  const given = (name: string): Value =>
-    parents === undefined
-      ? g.transpose(g.input(name, 'float32', ['past', 'batch', keyHeads, headDim]), [1, 2, 0, 3])
-      : g.gather(g.input(name, 'float32', ['parents', keyHeads, 'past', headDim]), parents);
-  return (layer) => {
-    const [key, value] = cacheNames(layer).map((names) => given(names.past));
-    return { key, value };
-  };
-}
-
-/** What the tokens at hand add to a cache. Shape: `2 × [batch, heads, keys, headDim] → 2 × [position, batch, heads, headDim]`. */
-function newsOf(g: Builder, frame: Frame, { key, value }: KeyValue): KeyValue {
-  const fresh = g.sizes(frame.positions, 1, 2);
-  const start = g.node('Neg', [fresh], [1], {}, 'int64');
-  const end = g.integers('end', [Number.MAX_SAFE_INTEGER]);
-  const news = (x: Value): Value => {
-    const shape = x.shape.map((size, axis) => (axis === 2 ? 'position' : size));
-    return g.transpose(
-      g.node('Slice', [x, start, end, g.integers('axis', [2])], shape),
-      [2, 0, 1, 3],
-    );
-  };
-  return { key: news(key), value: news(value) };
 }
 
 /** The head on rows that the final norm has passed. Shape: `[rows, d] → [rows, vocabulary]`. */

@@ -26,7 +26,7 @@ export function composeDecoder(
   return composeModel(architecture, settings, bind, {
     sites,
     length,
-    past: 'own',
+    past: 'growing',
     keeps: true,
   });
 }

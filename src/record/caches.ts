@@ -9,7 +9,8 @@
 
 import { invariant } from '../base/invariant.ts';
 import type { Site } from '../graph/sites.ts';
-import { blocksNeeded, cacheNames, type BlockRange } from '../../models/compose.ts';
+import { blocksNeeded, type BlockRange } from '../../models/compose.ts';
+import { cacheNames } from '../../models/pasts.ts';
 import type { Model } from '../../models/model.ts';
 import type { Feed, Fetch } from '../runtime/session.ts';
 import type { Pass } from './segments.ts';

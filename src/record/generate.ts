@@ -14,13 +14,18 @@ import { plural } from '../base/units.ts';
 import { openGrowing, type Growing } from '../files/growing.ts';
 import { answerBatch, type Answer, type Finish, type Parts } from '../runtime/answer.ts';
 import { defaultBudgetBytes, requireBudget } from '../runtime/budget.ts';
+import type { Cache } from '../runtime/cache.ts';
 import { openDecoder, type Decoder } from '../runtime/decoder.ts';
 import type { Prompt } from '../text/prompts.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import type { Batch } from './batches.ts';
+import { Prefixes } from './prefill.ts';
+import { movedShare } from './sharing.ts';
 import {
   answerBatches,
   answersIdentity,
   answersPeakBytes,
+  batchTokensOf,
   type AnswersPlan,
   type PlannedModel,
 } from './planAnswers.ts';
@@ -84,6 +89,9 @@ export async function generate(
   }
 }
 
+/** A power cut may cost as much. */
+const syncEveryMs = 2000;
+
 async function answerAll(
   plan: AnswersPlan,
   records: ReadonlyMap<string, AnswerRecord>,
@@ -95,20 +103,41 @@ async function answerAll(
   if (batches.length === 0 || shouldStop()) return;
   const parts = await openParts(plan);
   try {
-    for (const { prompts } of batches) {
+    const prefixes = prefixesOf(plan, parts, batches);
+    let synced = performance.now();
+    for (const [b, { prompts }] of batches.entries()) {
       if (shouldStop()) return;
-      await answerPrompts(plan, parts, prompts, keep, shouldStop);
+      const before = await prefixes?.cacheFor(b, plan.request.maxTokens);
+      await answerPrompts(plan, parts, { prompts, before }, keep, shouldStop);
+      // Whatever happens to this process, lines are safe; only a machine that goes down could take them.
+      if (performance.now() - synced < syncEveryMs) continue;
       growing.sync();
+      synced = performance.now();
     }
   } finally {
     await closeParts(parts);
   }
 }
 
+/** Null where each prompt is read whole. */
+function prefixesOf(plan: AnswersPlan, parts: Parts, batches: readonly Batch[]): Prefixes | null {
+  const { prefill, prepared, reader } = plan;
+  if (prefill === null) return null;
+  const ids = prepared.map((one) => one.ids);
+  const costs = { batchTokens: batchTokensOf(plan), movedShare: movedShare(reader.model) };
+  return new Prefixes(prefill, ids, parts.reader, batches, costs);
+}
+
+interface AskedBatch {
+  readonly prompts: readonly number[];
+  /** What the reader has read of them, if it has. */
+  readonly before: Cache | undefined;
+}
+
 async function answerPrompts(
   { request, prepared, tokenizer, endIds }: AnswersPlan,
   parts: Parts,
-  prompts: readonly number[],
+  { prompts, before }: AskedBatch,
   keep: (row: number, answer: Answer) => void,
   shouldStop: ShouldStop,
 ): Promise<void> {
@@ -123,6 +152,7 @@ async function answerPrompts(
     sampling,
     endIds: new Set(endIds),
     shouldStop,
+    ...(before === undefined ? {} : { before }),
     onAnswer: (b, answer) => keep(prompts[b], answer),
     ...(stop.length === 0
       ? {}

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { invariant } from '../base/invariant.ts';
 import type { JsonObject } from '../base/json.ts';
-import { plural } from '../base/units.ts';
+import { formatCount, plural } from '../base/units.ts';
 import type { DerivationRecord } from '../contract/manifest.ts';
 import { openCheckpoint } from '../files/checkpoint.ts';
 import { readIfThere } from '../files/whole.ts';
@@ -24,6 +24,8 @@ import { readPrompts, type PromptSet } from '../text/prompts.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { Batch } from './batches.ts';
 import { endTokens } from './endTokens.ts';
+import { plannedTokens, planPrefill, type Prefill } from './prefill.ts';
+import type { PrefixSharing } from './sharing.ts';
 import type { CheckpointRequest } from './plan.ts';
 import { versions } from './versions.ts';
 import { describeDerivation, identityOfWeights, isDerived, Sources } from './weightSources.ts';
@@ -43,8 +45,10 @@ export interface AnswersRequest {
   readonly seed: number;
   /** Texts at which an answer ends. */
   readonly stop: readonly string[];
-  /** Upper bound on rows × (prompt + answer) in a batch; one longer row runs alone. */
-  readonly batchTokens: number;
+  /** Upper bound on rows × (prompt + answer) in a batch; one longer row runs alone. See `batchTokensOf`. */
+  readonly batchTokens?: number;
+  /** Whether what prompts begin with in common is read once; where that is predicted to be faster unless told. */
+  readonly prefixSharing?: PrefixSharing;
   readonly threads: number;
   readonly ignoredConfigKeys: readonly string[];
 }
@@ -64,6 +68,8 @@ export interface AnswersPlan {
   readonly endIds: readonly number[];
   /** Longest prompt in tokens. */
   readonly longest: number;
+  /** What is read once for several prompts; null where each is read whole. */
+  readonly prefill: Prefill | null;
 }
 
 export interface PlannedModel {
@@ -99,10 +105,26 @@ export async function planAnswers(
   }
   const longest = Math.max(...prepared.map(({ ids }) => ids.length));
   const endIds = await endTokens(files);
-  const plan = { request, writer, reader, set, prepared, tokenizer, endIds, longest };
+  const plan = {
+    request,
+    writer,
+    reader,
+    set,
+    prepared,
+    tokenizer,
+    endIds,
+    longest,
+    prefill: null,
+  };
   requireRoom(plan);
   if (reader !== writer) requireAlike(plan);
-  return plan;
+  const prefill = planPrefill(
+    prepared.map(({ ids }) => ids),
+    batchesOf(plan, () => false, plannedTokens),
+    reader.model,
+    request.prefixSharing ?? 'faster',
+  );
+  return { ...plan, prefill };
 }
 
 async function planModel(
@@ -190,7 +212,7 @@ function requireAlike({ request, writer, reader, longest }: AnswersPlan): void {
 
 /** What decides the answers, as it stands in the plan beside them. */
 export function answersIdentity(plan: AnswersPlan): JsonObject {
-  const { request, writer, reader, set, tokenizer, endIds } = plan;
+  const { request, writer, reader, set, tokenizer, endIds, prefill } = plan;
   const { temperature, topP } = request.sampling;
   const isDrawn = temperature > 0;
   const record = ({ model, derivation }: PlannedModel): JsonObject => ({
@@ -212,27 +234,59 @@ export function answersIdentity(plan: AnswersPlan): JsonObject {
     end_ids: endIds,
     ignored_config_keys: request.ignoredConfigKeys,
     threads: request.threads,
+    ...(prefill === null ? {} : { prefix_sharing: `${prefill.read} of ${prefill.tokens} tokens` }),
     versions: versions(),
   };
 }
 
 /** Batches of the rows that are still to be answered; indices of `prepared`. */
 export function answerBatches(plan: AnswersPlan, isDone: (row: number) => boolean): Batch[] {
-  const { batchTokens, maxTokens } = plan.request;
+  return batchesOf(plan, isDone, batchTokensOf(plan));
+}
+
+function batchesOf(
+  { request, prepared, prefill }: AnswersPlan,
+  isDone: (row: number) => boolean,
+  batchTokens: number,
+): Batch[] {
   const byLength = new Map<number, number[]>();
-  plan.prepared.forEach(({ ids }, row) => {
+  prepared.forEach(({ ids }, row) => {
     if (isDone(row)) return;
     const rows = byLength.get(ids.length);
     if (rows === undefined) byLength.set(ids.length, [row]);
     else rows.push(row);
   });
+  // Neighbours in the tree together, so that a batch needs few branches.
+  if (prefill !== null) {
+    for (const rows of byLength.values()) {
+      rows.sort((a, b) => prefill.branchOf[a] - prefill.branchOf[b]);
+    }
+  }
   return [...byLength]
     .sort(([a], [b]) => b - a)
     .flatMap(([length, rows]) => {
-      const count = Math.max(1, Math.floor(batchTokens / (length + maxTokens)));
+      const count = Math.max(1, Math.floor(batchTokens / (length + request.maxTokens)));
       const starts = Array.from({ length: Math.ceil(rows.length / count) }, (_, i) => i * count);
       return starts.map((start) => ({ prompts: rows.slice(start, start + count), length }));
     });
+}
+
+/** Bytes of a batch's keys and values that nobody who names no --batch-tokens goes beyond. */
+const usualCacheBytes = 256 * 2 ** 20;
+const mostTokens = 16384;
+
+/** Tokens of a batch: those asked for, else as many as keep its keys and values within bounds. */
+export function batchTokensOf({
+  request,
+  writer,
+}: Pick<AnswersPlan, 'request' | 'writer'>): number {
+  const fitting = Math.floor(usualCacheBytes / (4 * cachedFloats(writer)));
+  return request.batchTokens ?? Math.max(1, Math.min(mostTokens, fitting));
+}
+
+/** Keys and values of one token in all blocks. */
+function cachedFloats({ model: { settings } }: PlannedModel): number {
+  return 2 * settings.layers * settings.keyHeads * settings.headDim;
 }
 
 /** Bytes of memory at the peak. */
@@ -269,7 +323,7 @@ export function answersPeakBytes(plan: AnswersPlan): number {
 
 /** The plan in a few lines of words. */
 export function describeAnswers(plan: AnswersPlan): string[] {
-  const { request, writer, reader, prepared, endIds, longest } = plan;
+  const { request, writer, reader, prepared, endIds, longest, prefill } = plan;
   const { temperature, topP } = request.sampling;
   const named = ({ model, derivation }: PlannedModel): string =>
     `${model.architecture.family} from ${model.folder}${describeDerivation(isDerived(derivation) ? derivation : null)}`;
@@ -282,8 +336,13 @@ export function describeAnswers(plan: AnswersPlan): string[] {
     temperature === 0
       ? 'greedy: the likeliest token each time'
       : `drawn at temperature ${temperature}${nucleus}, seed ${request.seed}`,
+    ...(prefill === null ? [] : [describePrefill(prefill)]),
     ...(endIds.length === 0
       ? ['the model names no token that ends an answer, so only --stop and --max-tokens do']
       : []),
   ];
+}
+
+function describePrefill({ read, tokens }: Prefill): string {
+  return `many begin alike: reads ${formatCount(read)} of ${plural(tokens, 'token')}, ${(tokens / read).toFixed(1)} × less (--no-prefix-sharing reads all)`;
 }

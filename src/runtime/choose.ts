@@ -18,10 +18,11 @@ export interface Sampling {
   readonly topP: number;
 }
 
-/** The id that is said next. @param logits `[vocabulary]`, all finite. */
-export function choose(logits: Float32Array, sampling: Sampling, random: Random): number {
-  if (sampling.temperature === 0) return indexOfLargest(logits);
-  const weights = softmaxWeights(logits, sampling.temperature);
+/** The id that is said next; null where some logit is not finite. @param logits `[vocabulary]` */
+export function choose(logits: Float32Array, sampling: Sampling, random: Random): number | null {
+  const likeliest = indexOfLargest(logits);
+  if (likeliest === null || sampling.temperature === 0) return likeliest;
+  const weights = softmaxWeights(logits, logits[likeliest], sampling.temperature);
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   const ids = sampling.topP < 1 ? nucleus(weights, sampling.topP * total) : undefined;
   const held = ids === undefined ? total : ids.reduce((sum, id) => sum + weights[id], 0);
@@ -38,9 +39,8 @@ export function choose(logits: Float32Array, sampling: Sampling, random: Random)
   return last; // rounding may leave a crumb beyond the last token
 }
 
-/** exp((logit − largest) / T), in float64. */
-function softmaxWeights(logits: Float32Array, temperature: number): Float64Array {
-  const top = logits[indexOfLargest(logits)];
+/** exp((logit − top) / T), in float64. */
+function softmaxWeights(logits: Float32Array, top: number, temperature: number): Float64Array {
   return Float64Array.from(logits, (logit) => Math.exp((logit - top) / temperature));
 }
 
@@ -57,8 +57,15 @@ function nucleus(weights: Float64Array, share: number): number[] {
   return end < 0 ? ids : ids.slice(0, end + 1);
 }
 
-function indexOfLargest(values: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
-  return best;
+/** The lowest index of the largest number; null unless all are finite. */
+function indexOfLargest(values: Float32Array): number | null {
+  let [best, top] = [0, values[0]];
+  // v − v is 0 for every finite v and NaN for all others, and a sum never loses a NaN.
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    sum += value - value;
+    if (value > top) [best, top] = [i, value];
+  }
+  return sum === 0 ? best : null;
 }

@@ -9,38 +9,19 @@
 
 import { invariant } from '../base/invariant.ts';
 import type { Binding } from '../../models/bindings.ts';
-import { cacheNames } from '../../models/compose.ts';
 import { composeDecoder } from '../../models/composeDecoder.ts';
 import type { Model } from '../../models/model.ts';
+import { cacheNames } from '../../models/pasts.ts';
 import { turnsAnew } from '../../models/rotary.ts';
-import { openSession } from './session.ts';
+import { emptyCache, grownBy, type Cache } from './cache.ts';
+import { openSession, type Feed } from './session.ts';
 
-/**
- * Keys and values of everything read so far, for each row of a batch.
- *
- * Position follows position in the stores, so that what is read is written behind what is there, and no
- * step copies a past. Caches may share stores: each sees as many positions as it has read.
- */
-export interface Cache {
-  readonly rows: number;
-  /** Tokens read. */
-  readonly length: number;
-  /** Floats of one row at one position: heads · headDim. */
-  readonly rowWidth: number;
-  /** Keys of block 0, its values, keys of block 1, …; each `[length and more, rows, heads, headDim]`. */
-  readonly stores: readonly Store[];
-}
-
-interface Store {
-  data: Float32Array;
-  /** Positions that hold something, of whichever cache. */
-  filled: number;
-}
+type Texts = readonly (readonly number[])[];
 
 export interface Decoder {
   readonly model: Model;
-  /** A cache of rows that have read nothing. */
-  empty(rows: number): Cache;
+  /** A cache of rows that have read nothing. @param most Tokens that will be read, as far as is known. */
+  empty(rows: number, most: number): Cache;
   /**
    * Reads more tokens, as many in every row.
    *
@@ -48,7 +29,11 @@ export interface Decoder {
    * @param length How many of its tokens are to be in the cache afterwards.
    * @returns The logits after token `length − 1`, `[rows, vocabulary]`, and the longer cache.
    */
-  read(texts: readonly (readonly number[])[], length: number, cache: Cache): Promise<Reading>;
+  read(texts: Texts, length: number, cache: Cache): Promise<Reading>;
+  /** The same where nobody asks what comes next. */
+  extend(texts: Texts, length: number, cache: Cache): Promise<Cache>;
+  /** The same for what the tokens add: `[rows, tokens, heads · headDim]` for each store of a cache, piece after piece. */
+  added(texts: Texts, length: number, cache: Cache): Promise<readonly (readonly Float32Array[])[]>;
   close(): Promise<void>;
 }
 
@@ -71,57 +56,87 @@ export async function openDecoder(model: Model, options: DecoderOptions): Promis
   const graph = composeDecoder(architecture, settings, options.bind, options.longest);
   const session = await openSession(graph, { threads: options.threads });
   const names = Array.from({ length: settings.layers }, (_, layer) => cacheNames(layer)).flat();
+  const presents = names.map(({ present }) => present);
   const turnings = [...architecture.rotary(settings).values()];
-  const rowWidth = settings.keyHeads * settings.headDim;
-  const empty = (rows: number): Cache => ({
-    rows,
-    length: 0,
-    rowWidth,
-    stores: names.map(() => ({ data: new Float32Array(0), filled: 0 })),
-  });
+
+  async function read(
+    texts: Texts,
+    length: number,
+    given: Cache,
+    wants: 'logits' | 'cache' | 'added',
+  ): Promise<Reading & { readonly pieces: readonly (readonly Float32Array[])[] }> {
+    invariant(texts.length === given.rows, `${texts.length} texts for ${given.rows} rows`);
+    const isStale = turnings.some((turning) => staleFrom(turning, given.length, length));
+    let cache = isStale ? emptyCache(settings, given.rows, given.most) : given;
+    invariant(length > cache.length, 'nothing to read');
+    const pieces: Float32Array[][] = [];
+    for (;;) {
+      const to = Math.min(length, cache.length + mostAtOnce);
+      const isWanted = wants === 'logits' && to === length;
+      const feeds = feedsOf(texts, { to, length, cache, names, isWanted });
+      const fetched = await session.run(feeds, isWanted ? [...presents, 'logits'] : presents);
+      const news = presents.map((name) => fetched[name].data);
+      if (wants === 'added') pieces.push(news);
+      if (wants !== 'added' || to < length) cache = grownBy(cache, to - cache.length, news);
+      if (to === length) return { logits: fetched['logits']?.data ?? noLogits, cache, pieces };
+    }
+  }
+
   return {
     model,
-    empty,
-    async read(texts, length, given) {
-      invariant(texts.length === given.rows, `${texts.length} texts for ${given.rows} rows`);
-      const isStale = turnings.some((turning) => staleFrom(turning, given.length, length));
-      const cache = isStale ? empty(given.rows) : given;
-      const fresh = length - cache.length;
-      const wide = cache.rows * rowWidth;
-      invariant(fresh > 0, 'nothing to read');
-      const shape = [cache.rows, fresh];
-      const ids = texts.flatMap((text) => text.slice(cache.length, length));
-      const { logits, ...present } = await session.run({
-        input_ids: { data: BigInt64Array.from(ids, BigInt), shape },
-        position_ids: {
-          data: BigInt64Array.from(ids, (_, i) => BigInt(cache.length + (i % fresh))),
-          shape,
-        },
-        lengths: {
-          data: new BigInt64Array(cache.rows).fill(BigInt(length)),
-          shape: [cache.rows],
-        },
-        rows: {
-          data: BigInt64Array.from(texts, (_, row) => BigInt((row + 1) * fresh - 1)),
-          shape: [cache.rows],
-        },
-        ...Object.fromEntries(
-          names.map(({ past }, i) => [
-            past,
-            {
-              data: cache.stores[i].data.subarray(0, cache.length * wide),
-              shape: [cache.length, cache.rows, settings.keyHeads, settings.headDim],
-            },
-          ]),
-        ),
-      });
-      const stores = names.map((name, i) =>
-        grown(cache.stores[i], cache.length, present[name.present].data, wide),
-      );
-      return { logits: logits.data, cache: { ...cache, length, stores } };
-    },
+    empty: (rows, most) => emptyCache(settings, rows, most),
+    read: async (texts, length, cache) => await read(texts, length, cache, 'logits'),
+    extend: async (texts, length, cache) => (await read(texts, length, cache, 'cache')).cache,
+    added: async (texts, length, cache) => (await read(texts, length, cache, 'added')).pieces,
     close: () => session.close(),
   };
+}
+
+/**
+ * Tokens of a row that go through the model at once: scores of all of them with all keys are there at one
+ * time. A row's bits may depend on where its text is cut, so this is the same for all.
+ */
+const mostAtOnce = 256;
+
+const noLogits = new Float32Array(0);
+
+interface Step {
+  /** Tokens `cache.length` to `to − 1` are read of texts that have `length`. */
+  readonly to: number;
+  readonly length: number;
+  readonly cache: Cache;
+  readonly names: ReturnType<typeof cacheNames>;
+  readonly isWanted: boolean;
+}
+
+function feedsOf(texts: Texts, { to, length, cache, names, isWanted }: Step): Record<string, Feed> {
+  const { rows, heads, headDim } = cache;
+  const fresh = to - cache.length;
+  const shape = [rows, fresh];
+  const ids = new BigInt64Array(rows * fresh);
+  const positions = new BigInt64Array(rows * fresh);
+  texts.forEach((text, row) => {
+    for (let t = 0; t < fresh; t++) {
+      ids[row * fresh + t] = BigInt(text[cache.length + t]);
+      positions[row * fresh + t] = BigInt(cache.length + t);
+    }
+  });
+  const last = isWanted ? rows : 0;
+  const feeds: Record<string, Feed> = {
+    input_ids: { data: ids, shape },
+    position_ids: { data: positions, shape },
+    lengths: { data: new BigInt64Array(rows).fill(BigInt(length)), shape: [rows] },
+    held: { data: BigInt64Array.of(BigInt(cache.length)), shape: [1] },
+    rows: {
+      data: BigInt64Array.from({ length: last }, (_, row) => BigInt((row + 1) * fresh - 1)),
+      shape: [last],
+    },
+  };
+  names.forEach(({ past }, i) => {
+    const { data, room } = cache.stores[i];
+    feeds[past] = { data, shape: [rows, heads, room, headDim] };
+  });
+  return feeds;
 }
 
 /** Whether keys of a text of `cached` tokens are wrong once it has `length`. */
@@ -133,53 +148,4 @@ function staleFrom(
   if (cached === 0) return false;
   for (let at = cached + 1; at <= length; at++) if (turnsAnew(turning, at)) return true;
   return false;
-}
-
-/** Positions that a store gets beyond those it needs, so that it moves only now and then. */
-const spare = 32;
-
-/** A store with more positions; in place, unless another cache has gone on from there already. */
-function grown(store: Store, length: number, news: Float32Array, wide: number): Store {
-  const end = length * wide;
-  const filled = length + news.length / wide;
-  if (store.filled === length && filled * wide <= store.data.length) {
-    store.data.set(news, end);
-    store.filled = filled;
-    return store;
-  }
-  const data = new Float32Array((filled + spare) * wide);
-  data.set(store.data.subarray(0, end));
-  data.set(news, end);
-  return { data, filled };
-}
-
-/** The cache of some of its rows, in the order given. */
-export function keepRows(cache: Cache, rows: readonly number[]): Cache {
-  if (rows.length === cache.rows && rows.every((row, i) => row === i)) return cache;
-  const { length, rowWidth } = cache;
-  const runs = runsOf(rows);
-  const stores = cache.stores.map(({ data }): Store => {
-    const some = new Float32Array((length + spare) * rows.length * rowWidth);
-    let end = 0;
-    for (let at = 0; at < length; at++) {
-      const start = at * cache.rows;
-      for (const { from, count } of runs) {
-        some.set(data.subarray((start + from) * rowWidth, (start + from + count) * rowWidth), end);
-        end += count * rowWidth;
-      }
-    }
-    return { data: some, filled: length };
-  });
-  return { ...cache, rows: rows.length, stores };
-}
-
-/** Neighbours that stay neighbours, to be copied in one go. */
-function runsOf(rows: readonly number[]): { readonly from: number; count: number }[] {
-  const runs: { from: number; count: number }[] = [];
-  for (const row of rows) {
-    const last = runs.at(-1);
-    if (last !== undefined && row === last.from + last.count) last.count++;
-    else runs.push({ from: row, count: 1 });
-  }
-  return runs;
 }

@@ -71,6 +71,8 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
   const added = addedTokens(files, folder);
   const spelling = spellingOf(files.tokenizer);
   let vocabulary: ReadonlyMap<number, string> | undefined;
+  const cutBefore = remembering<Encoding>();
+  const renderedBefore = remembering<string>();
 
   return {
     folder,
@@ -89,12 +91,14 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
           'Make the two agree, or give prompts as messages or ids.',
         );
       }
-      const { before, after } = addSpecialTokens ? frame : { before: [], after: [] };
-      const ids = guarded(folder, () =>
-        inner.encode(text, { add_special_tokens: addSpecialTokens }),
-      );
-      const tokens = cut(text, addSpecialTokens);
-      return { ids, tokens, before: before.length, after: after.length };
+      return cutBefore(`${addSpecialTokens} ${text}`, () => {
+        const { before, after } = addSpecialTokens ? frame : { before: [], after: [] };
+        const ids = guarded(folder, () =>
+          inner.encode(text, { add_special_tokens: addSpecialTokens }),
+        );
+        const tokens = cut(text, addSpecialTokens);
+        return { ids, tokens, before: before.length, after: after.length };
+      });
     },
     spansOf(text, { tokens, before, after }) {
       const own = tokens.slice(before, tokens.length - after);
@@ -112,9 +116,25 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
       vocabulary ??= new Map(Array.from(inner.get_vocab(), ([token, own]) => [own, token]));
       return vocabulary.get(id) ?? null;
     },
-    render: (messages) => renderDateless(inner, chatTemplate, messages),
+    render: (messages) =>
+      renderedBefore(JSON.stringify(messages), () => renderDateless(inner, chatTemplate, messages)),
   };
 }
+
+/** Prompt sets repeat themselves: many seeds of one prompt, a stand-in for every user's words. */
+function remembering<T>(): (key: string, make: () => T) => T {
+  const known = new Map<string, T>();
+  return (key, make) => {
+    const found = known.get(key);
+    if (found !== undefined) return found;
+    if (known.size >= mostRemembered) known.clear();
+    const made = make();
+    known.set(key, made);
+    return made;
+  };
+}
+
+const mostRemembered = 4096;
 
 interface Loaded {
   readonly inner: PreTrainedTokenizer;

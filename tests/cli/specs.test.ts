@@ -175,14 +175,15 @@ describe('generateSpec', () => {
       maxTokens: 64,
       temperature: 0,
       seed: 0,
-      batchTokens: 4096,
+      prefixSharing: true,
     });
   });
 
   it('reads all that can be said', async () => {
     const line =
       '--prefill a --decode b --prompts p --out o --max-tokens 20 --temperature .7 --top-p .9 --seed 3 ' +
-      '--stop x --stop y --batch-tokens 64 --threads 2 --memory-budget 4GB --ignore-config-key k';
+      '--stop x --stop y --batch-tokens 64 --no-prefix-sharing --threads 2 --memory-budget 4GB ' +
+      '--ignore-config-key k';
     expect(await read(generateSpec, line)).toEqual({
       models: [],
       prefill: 'a',
@@ -195,6 +196,7 @@ describe('generateSpec', () => {
       seed: 3,
       stop: ['x', 'y'],
       batchTokens: 64,
+      prefixSharing: false,
       threads: 2,
       memoryBudget: 4 * 2 ** 30,
       ignoreConfigKey: ['k'],

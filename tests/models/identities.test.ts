@@ -283,6 +283,7 @@ async function runBlock(model: Model, layer: number, context: number, piece: Pie
       : {
           key: g.input('past_key', 'float32', cache),
           value: g.input('past_value', 'float32', cache),
+          kind: 'whole' as const,
         };
   const bind = fromCheckpoint(model);
   const bound = new Map<string, Value>();

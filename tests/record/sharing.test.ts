@@ -11,30 +11,9 @@ import { planPasses } from '../../src/record/sharing.ts';
 import type { Model } from '../../models/model.ts';
 import { bitsOf, forward, goldenFacts, goldenFolder, modelIn } from '../support/golden.ts';
 import { sitesOf, variantCases, variantModel, wholeCases } from '../support/families.ts';
-import { runPasses } from '../support/passes.ts';
+import { alike, runPasses } from '../support/passes.ts';
 
 type Prompts = readonly (readonly number[])[];
-
-/**
- * From reference prompts: each itself and twice over, its beginnings, and others that leave it at one
- * place, one after another and one within the other.
- */
-function alike(references: Prompts): number[][] {
-  return references.flatMap((ids, i) => {
-    const other = references[(i + 1) % references.length];
-    const half = Math.ceil(ids.length / 2);
-    const late = Math.max(half, ids.length - 2);
-    return [
-      [...ids],
-      [...ids],
-      ids.slice(0, half),
-      [...ids.slice(0, half), ...other.slice(0, ids.length - half)],
-      [...ids.slice(0, half), ...other.slice(0, 2)],
-      [...ids.slice(0, late), ...other.slice(0, ids.length - late)],
-      [...ids.slice(0, late), ...other.slice(1, 1 + ids.length - late)],
-    ].filter(({ length }) => length > 0);
-  });
-}
 
 function shared(prompts: Prompts, model: Model, batchTokens = 64): Pass[] {
   return planPasses(prompts, { batchTokens, models: [model], sharing: 'always' });

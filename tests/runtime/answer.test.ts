@@ -167,7 +167,7 @@ describe('a splice', () => {
     };
     await withDecoder(base, 10, async (a) => {
       await withDecoder(planb, 10, async (b) => {
-        const { cache: before } = await a.read(prompts, 2, a.empty(24));
+        const { cache: before } = await a.read(prompts, 2, a.empty(24, 4));
         const first = await b.read(prompts, 3, before);
         const seen = await a.read(prompts, 3, before);
         const texts = prompts.map((ids, row) => [...ids, likeliest(first.logits, row)]);

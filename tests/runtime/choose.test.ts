@@ -9,7 +9,7 @@ const draws = 20_000;
 function counts(temperature: number, topP: number, seed: string, own = logits): number[] {
   const random = new Random(seed);
   const found = Array.from(own, () => 0);
-  for (let i = 0; i < draws; i++) found[choose(own, { temperature, topP }, random)]++;
+  for (let i = 0; i < draws; i++) found[choose(own, { temperature, topP }, random) ?? -1]++;
   return found;
 }
 
@@ -35,6 +35,15 @@ describe('choose', () => {
     expect(choose(logits, greedily, random)).toBe(3);
     expect(choose(Float32Array.of(1, 7, 7, 7), greedily, random)).toBe(1);
     expect(choose(Float32Array.of(-4), greedily, random)).toBe(0);
+  });
+
+  it('says nothing where a logit is not finite', () => {
+    for (const temperature of [0, 1]) {
+      for (const odd of [NaN, Infinity, -Infinity]) {
+        const own = Float32Array.of(1, odd, 2);
+        expect(choose(own, { temperature, topP: 1 }, new Random(0))).toBeNull();
+      }
+    }
   });
 
   // The .999 quantile of χ² with 5 degrees of freedom is 20.5.

@@ -4,8 +4,9 @@
  */
 
 import { describe, expect, it } from 'vitest';
+import type { Settings } from '../../models/architecture.ts';
 import type { Model } from '../../models/model.ts';
-import { keepRows } from '../../src/runtime/decoder.ts';
+import { cacheOf, keepRows } from '../../src/runtime/cache.ts';
 import { logitsFrom, withDecoder } from '../support/decoding.ts';
 import { modelOf, variantCases, variantModel, wholeCases } from '../support/families.ts';
 import { bitsOf, goldenFacts, organismFolder, modelIn } from '../support/golden.ts';
@@ -46,11 +47,8 @@ describe('a cache', () => {
       const model = await modelOf(name);
       const prompt = goldenFacts(name).prompts[2];
       await withDecoder(model, prompt.length, async (decoder) => {
-        const { cache } = await decoder.read([prompt], 10, decoder.empty(1));
-        const stores = cache.stores.map(({ data, filled }) => ({
-          data: data.map(() => 0),
-          filled,
-        }));
+        const { cache } = await decoder.read([prompt], 10, decoder.empty(1, 8));
+        const stores = cache.stores.map((store) => ({ ...store, data: store.data.map(() => 0) }));
         const own = (await decoder.read([prompt], 11, cache)).logits;
         const blank = (await decoder.read([prompt], 11, { ...cache, stores })).logits;
         const apart = Math.max(...own.map((value, id) => Math.abs(value - blank[id])));
@@ -66,10 +64,10 @@ describe('a cache', () => {
         [1, 2, 3, 4],
         [5, 6, 7, 8],
       ];
-      const three = await decoder.read(texts, 3, decoder.empty(2));
+      const three = await decoder.read(texts, 3, decoder.empty(2, 4));
       const four = await decoder.read(texts, 4, three.cache);
       const { keyHeads, headDim, layers } = model.settings;
-      expect(four.cache).toMatchObject({ rows: 2, length: 4, rowWidth: keyHeads * headDim });
+      expect(four.cache).toMatchObject({ rows: 2, length: 4, heads: keyHeads, headDim });
       expect(four.cache.stores.map(({ filled }) => filled)).toEqual(
         Array.from({ length: 2 * layers }, () => 4),
       );
@@ -81,7 +79,7 @@ describe('a cache', () => {
     const model = await modelOf('llama_gqa_llama3');
     const text = Array.from({ length: 60 }, (_, t) => (t * 37 + 5) % 90);
     await withDecoder(model, text.length, async (decoder) => {
-      const { cache } = await decoder.read([text], 3, decoder.empty(1));
+      const { cache } = await decoder.read([text], 3, decoder.empty(1, 8));
       const once = await logitsFrom(decoder, [text], 3);
       const other = await decoder.read([[...text.slice(0, 3), 1]], 4, cache);
       let own = await decoder.read([text], 4, cache);
@@ -128,14 +126,22 @@ describe('a row', () => {
 });
 
 describe('keepRows', () => {
-  it('takes rows in the order given', () => {
-    // Two positions of three rows, two floats each.
-    const data = Float32Array.from({ length: 12 }, (_, i) => i);
-    const cache = { rows: 3, length: 2, rowWidth: 2, stores: [{ data, filled: 2 }] };
-    const { rows, stores } = keepRows(cache, [2, 0, 1]);
-    expect(rows).toBe(3);
-    expect([...stores[0].data.subarray(0, 12)]).toEqual([4, 5, 0, 1, 2, 3, 10, 11, 6, 7, 8, 9]);
-    expect([...keepRows(cache, [1]).stores[0].data.subarray(0, 4)]).toEqual([2, 3, 8, 9]);
-    expect(keepRows(cache, [0, 1, 2])).toBe(cache);
+  it('takes rows, of which each keeps its positions', () => {
+    const settings = { layers: 1, keyHeads: 2, headDim: 2 } as Settings;
+    // Two positions of three rows: heads side by side, as they leave a graph.
+    const rows = [0, 100, 200].map((row) => [
+      [0, 1].map((part) => Float32Array.from({ length: 8 }, (_, i) => row + 10 * part + i)),
+    ]);
+    const { rows: count, stores } = keepRows(cacheOf(settings, rows, 2, 4), [0, 2]);
+    expect(count).toBe(2);
+    const [{ room }, { data }] = stores;
+    const held = (row: number, head: number): number[] => {
+      const start = (row * 2 + head) * room * 2;
+      return [...data.subarray(start, start + 4)];
+    };
+    // Positions of one head stand together.
+    expect(held(1, 0)).toEqual([210, 211, 214, 215]);
+    expect(held(1, 1)).toEqual([212, 213, 216, 217]);
+    expect(held(0, 1)).toEqual([12, 13, 16, 17]);
   });
 });

@@ -26,7 +26,7 @@ export async function logitsFrom(
   texts: readonly (readonly number[])[],
   first: number,
 ): Promise<Float32Array[]> {
-  let cache = decoder.empty(texts.length);
+  let cache = decoder.empty(texts.length, texts[0].length);
   if (first > 0) ({ cache } = await decoder.read(texts, first, cache));
   const steps: Float32Array[] = [];
   for (let length = first + 1; length <= texts[0].length; length++) {

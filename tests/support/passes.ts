@@ -95,3 +95,24 @@ function widened(values: Float32Array, heads: number, keys: number, longest: num
   }
   return wide;
 }
+
+/**
+ * From reference prompts: each itself and twice over, its beginnings, and others that leave it at one
+ * place, one after another and one within the other.
+ */
+export function alike(references: readonly (readonly number[])[]): number[][] {
+  return references.flatMap((ids, i) => {
+    const other = references[(i + 1) % references.length];
+    const half = Math.ceil(ids.length / 2);
+    const late = Math.max(half, ids.length - 2);
+    return [
+      [...ids],
+      [...ids],
+      ids.slice(0, half),
+      [...ids.slice(0, half), ...other.slice(0, ids.length - half)],
+      [...ids.slice(0, half), ...other.slice(0, 2)],
+      [...ids.slice(0, late), ...other.slice(0, ids.length - late)],
+      [...ids.slice(0, late), ...other.slice(1, 1 + ids.length - late)],
+    ].filter(({ length }) => length > 0);
+  });
+}

@@ -107,7 +107,8 @@ function requestOf(
     sampling: { temperature: args.temperature, topP: args.topP ?? 1 },
     seed: args.seed,
     stop: args.stop ?? [],
-    batchTokens: args.batchTokens,
+    ...(args.batchTokens === undefined ? {} : { batchTokens: args.batchTokens }),
+    ...(args.prefixSharing ? {} : { prefixSharing: 'never' }),
     threads: args.threads ?? availableParallelism(),
     ignoredConfigKeys: args.ignoreConfigKey ?? [],
   };
@@ -124,6 +125,7 @@ async function tellPlans(jobs: readonly Job[], io: Io): Promise<void> {
       longest: plan.longest,
       most_new_tokens: plan.prepared.length * plan.request.maxTokens,
       batches: answerBatches(plan, () => false).length,
+      prefix_sharing: sharingOf(plan),
       predicted_peak_bytes: answersPeakBytes(plan),
       plan: answersIdentity(plan),
     })),
@@ -137,6 +139,11 @@ async function tellPlans(jobs: readonly Job[], io: Io): Promise<void> {
   );
 }
 
+/** How much less of the prompts is read where they begin alike; null where each is read whole. */
+function sharingOf({ prefill }: AnswersPlan): object | null {
+  return prefill === null ? null : { tokens_read: prefill.read, tokens_in_prompts: prefill.tokens };
+}
+
 function tellResults(
   jobs: readonly Job[],
   results: readonly GenerateResult[],
@@ -145,7 +152,8 @@ function tellResults(
 ): void {
   const files = jobs.map(({ name, out, plan }, i) => {
     const { ran, answers, tokens } = results[i];
-    return { name, out, ran, prompts: plan.prepared.length, answers, tokens };
+    const prompts = plan.prepared.length;
+    return { name, out, ran, prompts, answers, tokens, prefix_sharing: sharingOf(plan) };
   });
   const sum = (key: 'answers' | 'tokens'): number =>
     files.reduce((total, file) => total + file[key], 0);

@@ -27,7 +27,9 @@ export interface GenerateArgs extends CheckpointArgs {
   readonly topP?: number;
   readonly seed: number;
   readonly stop?: readonly string[];
-  readonly batchTokens: number;
+  readonly batchTokens?: number;
+  /** False with --no-prefix-sharing. */
+  readonly prefixSharing: boolean;
   readonly threads?: number;
   readonly memoryBudget?: number;
   /** `{name}` in it stands for the checkpoint's name. */
@@ -82,9 +84,13 @@ export const generateSpec: CommandSpec<GenerateArgs> = {
     option('--decode <model>', 'the checkpoint that goes on from there and writes the answers'),
     option(
       '--batch-tokens <n>',
-      'rows × (prompt + answer) run at once; no answer depends on it',
+      'rows × (prompt + answer) run at once; no answer depends on it (default: as many as keep their keys and values within 256 MB, at most 16384)',
       whole(1),
-    ).default(4096),
+    ),
+    new Option(
+      '--no-prefix-sharing',
+      'read every prompt whole, even where many begin alike and once would do',
+    ),
     option('--threads <n>', 'threads of one run (default: one for each core)', whole(1, 1024)),
     option('--memory-budget <size>', 'refuse what would need more, e.g. 4GB', parseBytes),
     repeatable('--ignore-config-key <key>', 'a key of config.json that you know to be harmless'),
