@@ -34,13 +34,18 @@ export interface Growing {
  * Begins a file or takes it up again.
  *
  * @param plan All that decides what is in the file.
+ * @param about What its readers are told besides, in `FILE.plan.json`; it may change from one process to the next.
  * @returns Null if the file is complete and of this plan.
  * @throws {UserError} `PLAN_CONFLICT` naming what differs; `RUN_BUSY` if another process writes it.
  */
-export async function openGrowing(path: string, plan: JsonObject): Promise<Growing | null> {
+export async function openGrowing(
+  path: string,
+  plan: JsonObject,
+  about: JsonObject = {},
+): Promise<Growing | null> {
   const folder = `${path}.partial`;
   const isComplete = await exists(path);
-  if (isComplete) await requireSame(path, plan, path);
+  if (isComplete) await requireSame(path, plan, { path, about });
   else await mkdir(folder, { recursive: true }).catch(explained(folder));
   if (isComplete && !(await exists(folder))) return null;
   const release = await takeLock(join(folder, 'lock'));
@@ -53,13 +58,13 @@ export async function openGrowing(path: string, plan: JsonObject): Promise<Growi
       return null;
     }
     if (await exists(join(folder, 'plan.json')))
-      await requireSame(join(folder, 'plan.json'), plan, path);
-    else await writeFileAtomic(join(folder, 'plan.json'), planText(plan));
+      await requireSame(join(folder, 'plan.json'), plan, { path, about });
+    else await writeFileAtomic(join(folder, 'plan.json'), planText({ ...plan, ...about }));
     const lines = await openLines(join(folder, 'lines.jsonl'));
     return {
       ...lines,
       async finish(values) {
-        await writeFileAtomic(`${path}.plan.json`, planText(plan));
+        await writeFileAtomic(`${path}.plan.json`, planText({ ...plan, ...about }));
         await writeJsonl(path, values);
         lines.close();
         await clear();
@@ -87,7 +92,11 @@ function planText(plan: JsonObject): string {
 }
 
 /** Holds a plan that was written against the one at hand; `at` is a plan, or a file with one beside it. */
-async function requireSame(at: string, plan: JsonObject, path: string): Promise<void> {
+async function requireSame(
+  at: string,
+  plan: JsonObject,
+  { path, about }: { readonly path: string; readonly about: JsonObject },
+): Promise<void> {
   const planPath = at === path ? `${path}.plan.json` : at;
   const bytes = await readIfThere(planPath, 'RUN_INVALID');
   const fix = 'Repeat the command that began it, or choose another file for --out.';
@@ -106,7 +115,9 @@ async function requireSame(at: string, plan: JsonObject, path: string): Promise<
   });
   const before = isJsonObject(earlier) ? earlier : {};
   const keys = [...new Set([...Object.keys(before), ...Object.keys(plan)])].filter(
-    (key) => canonicalJson([before[key] ?? null]) !== canonicalJson([plan[key] ?? null]),
+    (key) =>
+      !Object.hasOwn(about, key) &&
+      canonicalJson([before[key] ?? null]) !== canonicalJson([plan[key] ?? null]),
   );
   if (keys.length === 0) return;
   const what = at === path ? 'was made' : 'was begun';

@@ -141,7 +141,7 @@ async function measureBlock(plan: Plan, { model, bind }: PlannedCheckpoint): Pro
 }
 
 /** The quickest of as many runs as fit into a moment, at least two. */
-async function steady(run: () => Promise<number>): Promise<number> {
+export async function steady(run: () => Promise<number>): Promise<number> {
   let least = await run();
   for (let spent = least, runs = 1; runs < 2 || spent < leastSeconds; runs++) {
     const one = await run();

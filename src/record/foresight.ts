@@ -15,7 +15,9 @@ import type { RunIdentity } from './manifest.ts';
 import { cacheFloats, cacheShape } from './caches.ts';
 import { sharesPasts } from './segments.ts';
 import {
+  passesFor,
   peakBytes as peakOfWhole,
+  planHash,
   rowShape,
   storedBytes,
   type Plan,
@@ -175,7 +177,27 @@ export function describeNeeds(plan: Plan): string {
 /** The plan that a command into this folder follows; see `chosenPlan`. */
 export async function planFor(plan: Plan, out: string, budgetBytes: number): Promise<Plan> {
   const { manifest: earlier, unfinished } = await readRunState(out);
-  return chosenPlan(plan, { budgetBytes, earlier, unfinished });
+  return chosenPlan(earlier === null ? plan : sharedAs(earlier, plan), {
+    budgetBytes,
+    earlier,
+    unfinished,
+  });
+}
+
+/**
+ * The plan with the passes of a run that is there, if those follow from its own checkpoints: one of another
+ * shape that is added might have had prompts shared otherwise.
+ */
+function sharedAs({ plan: before, checkpoints }: Manifest, plan: Plan): Plan {
+  if (before.kind === 'imported') return plan;
+  const { kind } = before;
+  const isSame = (other: Plan): boolean => planHash({ ...other, kind }) === before.sha256;
+  const own = plan.checkpoints.filter(({ record }) =>
+    checkpoints.some(({ name }) => name === record.name),
+  );
+  if (own.length === 0 || isSame(plan)) return plan;
+  const as = { ...plan, passes: passesFor(plan.request, plan.prepared, own) };
+  return isSame(as) ? as : plan;
 }
 
 export interface Choosing {

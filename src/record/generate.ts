@@ -19,12 +19,13 @@ import { openDecoder, type Decoder } from '../runtime/decoder.ts';
 import type { Prompt } from '../text/prompts.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Batch } from './batches.ts';
+import { answersPeakBytes } from './answersMemory.ts';
 import { Prefixes } from './prefill.ts';
 import { movedShare } from './sharing.ts';
 import {
   answerBatches,
   answersIdentity,
-  answersPeakBytes,
+  answersOrigin,
   batchTokensOf,
   type AnswersPlan,
   type PlannedModel,
@@ -66,7 +67,7 @@ export async function generate(
   { out, memoryBudgetBytes, progress = silent, shouldStop = () => false }: GenerateOptions,
 ): Promise<GenerateResult> {
   requireBudget(answersPeakBytes(plan), memoryBudgetBytes ?? defaultBudgetBytes(), 'generate');
-  const growing = await openGrowing(out, answersIdentity(plan));
+  const growing = await openGrowing(out, answersIdentity(plan), answersOrigin(plan));
   if (growing === null) return { ran: false, answers: 0, tokens: 0 };
   try {
     const records = recordsOf(plan, growing, out);

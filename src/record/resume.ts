@@ -6,6 +6,7 @@ import type { Manifest } from '../contract/manifest.ts';
 import { siteKey } from '../graph/sites.ts';
 import type { RunIdentity } from './manifest.ts';
 import { planCore, planHash, type Plan, type PlannedCheckpoint } from './plan.ts';
+import { prefixSharing } from './sharing.ts';
 
 /**
  * Checkpoints with the sites that the folder does not hold yet.
@@ -19,6 +20,7 @@ export function tasksLeft(
 ): PlannedCheckpoint[] {
   if (earlier === null) return [...plan.checkpoints];
   if (earlier.plan.sha256 !== planHash(plan)) {
+    if (isSharedOtherwise(plan, earlier)) throw sharedOtherwise(out);
     throw conflict(
       'the folder holds a run of another plan (prompts, positions, batches, threads or versions differ)',
       out,
@@ -46,6 +48,27 @@ export function tasksLeft(
     });
   }
   return tasks;
+}
+
+/** Whether nothing but how prompts share what they begin with may differ, none of the run's checkpoints being named. */
+function isSharedOtherwise(plan: Plan, { plan: before, checkpoints }: Manifest): boolean {
+  const isNamed = plan.checkpoints.some(({ record }) =>
+    checkpoints.some(({ name }) => name === record.name),
+  );
+  if (before.kind === 'imported') return false;
+  const [own, other] = [prefixSharing(plan), before.prefix_sharing ?? null];
+  return !isNamed && JSON.stringify(own) !== JSON.stringify(other);
+}
+
+function sharedOtherwise(out: string): UserError {
+  return new UserError(
+    'PLAN_CONFLICT',
+    'the run reads beginnings that prompts share in other passes than this checkpoint would, or was made otherwise besides',
+    {
+      where: out,
+      fix: "Name one of the run's own checkpoints in the command as well, so that its passes are taken.",
+    },
+  );
 }
 
 export function identityOf(plan: Plan, tasks: readonly PlannedCheckpoint[]): RunIdentity {

@@ -96,7 +96,7 @@ export async function openDecoder(model: Model, options: DecoderOptions): Promis
  * Tokens of a row that go through the model at once: scores of all of them with all keys are there at one
  * time. A row's bits may depend on where its text is cut, so this is the same for all.
  */
-const mostAtOnce = 256;
+export const mostAtOnce = 256;
 
 const noLogits = new Float32Array(0);
 

