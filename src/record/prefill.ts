@@ -14,7 +14,7 @@ import { turningKind } from '../../models/rotary.ts';
 import { cacheOf, type Cache, type Stretch } from '../runtime/cache.ts';
 import type { Decoder } from '../runtime/decoder.ts';
 import type { Batch } from './batches.ts';
-import { bestLevels, costOf, rowsOf, type PassCosts } from './prefixLevels.ts';
+import { bestLevels, costOfReading, rowsOf, type PassCosts } from './prefixLevels.ts';
 import { prefixTree, readsAt, type Read } from './prefixTree.ts';
 import { allLevels, leastGain, movedShare, type PrefixSharing } from './sharing.ts';
 
@@ -75,7 +75,10 @@ export function planPrefill(
 function wholeCost(batches: readonly Batch[], costs: PassCosts): number {
   return batches
     .filter(({ length }) => length > 1)
-    .reduce((sum, { prompts, length }) => sum + costOf(prompts.length, length - 1, 0, costs), 0);
+    .reduce(
+      (sum, { prompts, length }) => sum + costOfReading(prompts.length * (length - 1), 0, costs),
+      0,
+    );
 }
 
 function sharedCost(prefill: Prefill, batches: readonly Batch[], costs: PassCosts): number {
@@ -84,7 +87,7 @@ function sharedCost(prefill: Prefill, batches: readonly Batch[], costs: PassCost
     .flatMap(({ passes }) => passes)
     .reduce(
       (sum, { branches, from, length }) =>
-        sum + costOf(branches.length, length - from, from, costs),
+        sum + costOfReading(branches.length * (length - from), branches.length * from, costs),
       0,
     );
 }

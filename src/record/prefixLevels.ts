@@ -35,8 +35,13 @@ export function rowsOf(length: number, past: number, { batchTokens }: PassCosts)
 }
 
 /** What a pass costs, in read tokens; padding costs next to nothing, for only attention sees it. */
-export function costOf(pass: Pass, { movedShare }: PassCosts): number {
-  return tokensOf(pass) + pass.segments.length * pass.past * movedShare + runTokens;
+export function costOf(pass: Pass, costs: PassCosts): number {
+  return costOfReading(tokensOf(pass), pass.segments.length * pass.past, costs);
+}
+
+/** What a pass costs that reads so many tokens of all rows together, behind pasts of so many. */
+export function costOfReading(tokens: number, moved: number, { movedShare }: PassCosts): number {
+  return tokens + moved * movedShare + runTokens;
 }
 
 /**
