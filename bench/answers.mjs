@@ -12,6 +12,7 @@ export async function answers(bench, hasTime) {
   const { model, prompts, ids } = await prepared(bench, count);
   const contestants = {
     'ours, the command': () => ours(bench, model, prompts),
+    'ours, prompts read whole': () => ours(bench, model, prompts, ['--no-prefix-sharing']),
     'torch, cached': () => torch(bench, model, ids, 'cached', count),
     'torch, recomputed': () => torch(bench, model, ids, 'recomputed', count / 10),
   };
@@ -79,7 +80,6 @@ async function prepared({ scratch }, count) {
     sampling: { temperature: 0, topP: 1 },
     seed: 0,
     stop: [],
-    batchTokens: 4096,
     threads,
     ignoredConfigKeys: [],
   });
@@ -90,10 +90,10 @@ async function prepared({ scratch }, count) {
 
 let files = 0;
 
-async function ours(bench, model, prompts) {
+async function ours(bench, model, prompts, more = []) {
   const out = join(bench.scratch, `answers${files++}.jsonl`);
   const options = ['--max-tokens', maxTokens, '--threads', threads, '--json'].map(String);
-  const command = ['generate', model, '--prompts', prompts, '--out', out, ...options];
+  const command = ['generate', model, '--prompts', prompts, '--out', out, ...options, ...more];
   const taken = await bench.watched('ours', [process.execPath, bench.ours.bin, ...command]);
   if (taken === undefined) return undefined;
   const { wall, cpu, peak_mb } = taken;

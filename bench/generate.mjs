@@ -24,7 +24,6 @@ const full = await planAnswers({
   sampling: { temperature: 0, topP: 1 },
   seed: 0,
   stop: [],
-  batchTokens: 4096,
   threads,
   ignoredConfigKeys: [],
 });
