@@ -226,7 +226,8 @@ describe('generate', () => {
 
   it('goes on with an adapter whose folder was renamed', async () => {
     const base = goldenFolder('lora_plain');
-    const prompts = somePrompts(6);
+    const ids = goldenFacts('lora_plain').prompts;
+    const prompts = promptFile(ids.map((own, i) => ({ id: `g${i}`, ids: own })));
     const out = scratchPath('answers.jsonl');
     const named = async (name: string): Promise<AnswersRequest> => {
       const path = join(scratchPath('adapters'), name);
