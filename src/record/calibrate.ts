@@ -44,8 +44,8 @@ const bytesPerSecond = 5e8;
 /** Process, folders and files. */
 const fixedSeconds = 0.15;
 /** The doctor's passes through a model, and the tokens of one. */
-const doctorRuns = 4;
-const doctorTokens = 60;
+const doctorRuns = 6;
+const doctorTokens = 52;
 /** Tokens of the larger pass that is timed; more of them cost the same each. */
 const timedTokens = 256;
 const leastSeconds = 0.04;
@@ -73,7 +73,8 @@ export function secondsOf(amounts: Amounts, { open, pass, token }: Rates): numbe
   const body = blocks * (open + passes.length * pass + tokens * token);
   const headOpens = kind === 'whole' ? headBlocks * open : 0;
   const head = headOpens + headBlocks * (headRuns * pass + headRows * token);
-  const doctorOpens = (kind === 'whole' ? 2 : doctorRuns) * open;
+  // The doctor maps weights: what is opened whole is open at once.
+  const doctorOpens = kind === 'whole' ? 0 : doctorRuns * open;
   const doctor = blocks * (doctorOpens + doctorRuns * (pass + doctorTokens * token));
   return body + head + (hasDoctor ? doctor : 0);
 }

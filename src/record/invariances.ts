@@ -36,7 +36,7 @@ export function checkTaps(tapped: Sites, bare: Sites, model: Model): Check {
   return worst.judged('taps', 'taps change nothing', allowedDrift(model), sameBits);
 }
 
-/** A prompt alone, in another order, and beside a longer one padded with another token. */
+/** The prompt that is padded most by itself; and all of them in another order beside a longer one, padded with another token. */
 export async function checkPadding(
   passes: Passes,
   bare: Sites,
@@ -45,19 +45,15 @@ export async function checkPadding(
 ): Promise<Check> {
   const worst = new Worst();
   const all = cut(bare, prompts);
-  for (const [i, prompt] of prompts.entries()) {
-    compare(worst, all[i], await passes.run([prompt]), `prompt ${i} alone`);
-  }
-  const backwards = prompts.toReversed();
-  cut(await passes.run(backwards), backwards)
-    .toReversed()
-    .forEach((other, i) => compare(worst, all[i], other, `prompt ${i} in another order`));
+  const shortest = prompts.reduce((s, { length }, i) => (length < prompts[s].length ? i : s), 0);
+  compare(worst, all[shortest], await passes.run([prompts[shortest]]), `prompt ${shortest} alone`);
   const longer = [...prompts[0], ...prompts[0].slice(0, 3)];
-  const beside = [...prompts, longer];
+  const beside = [...prompts, longer].toReversed();
   const padded = await passes.run(beside, model.settings.vocabulary - 1);
   cut(padded, beside)
+    .toReversed()
     .slice(0, -1)
-    .forEach((other, i) => compare(worst, all[i], other, `prompt ${i} with more padding`));
+    .forEach((other, i) => compare(worst, all[i], other, `prompt ${i} in other company`));
   const title = 'padding, order and company change nothing';
   return worst.judged('padding', title, allowedDrift(model), sameBits);
 }
