@@ -401,7 +401,7 @@ describe('wordOf', () => {
       { ...base, id: 'b', outcome: 'holds', worst: null, allowed: null },
       { ...base, id: 'c', outcome: 'left out', worst: null, allowed: null },
     ] as const;
-    expect(wordOf(checks)).toEqual({ verdict: 'RIGHT', checks: 2, worst: 0.5, version: 1 });
+    expect(wordOf(checks)).toEqual({ verdict: 'RIGHT', checks: 2, worst: 0.5, version: 2 });
     const broken = [{ ...checks[0], outcome: 'fails', worst: Infinity }] as const;
     expect(wordOf(broken)).toMatchObject({ verdict: 'WRONG', worst: null });
   });
