@@ -2,7 +2,7 @@
  * Which rows look poisoned at a site, by detectors that see no labels?
  *
  * Clean rows make the reference; half of the clean groups are kept out of it, so that clean rows are judged
- * unseen as suspects are. Where the suspects' label is known the AUROC says how well each detector
+ * unseen as suspects are. Suspects with a sibling in the reference are not judged: they would seem as clean as it. Where the suspects' label is known the AUROC says how well each detector
  * would have done; nothing here holds against a model that was trained to evade it.
  */
 
@@ -34,7 +34,8 @@ export interface DetectRequest extends Omit<RowsRequest, 'folds'> {
 }
 
 /**
- * Scores rows with label 1 and the other half of those with label 0 against the first half of label 0.
+ * Scores rows with label 1 and the other half of those with label 0 against the first half of label 0, none of a
+ * group that the reference has.
  *
  * @throws {UserError} `LABELS_INVALID` where too few clean groups are there.
  */
@@ -45,7 +46,8 @@ export async function detect(run: Run, request: DetectRequest): Promise<Detector
   const of = (keep: (i: number) => boolean): number[] => [...index.keys()].filter(keep);
   const reference = of((i) => labels[i] === 0 && half[i] === 0);
   const clean = of((i) => labels[i] === 0 && half[i] === 1);
-  const suspect = of((i) => labels[i] === 1);
+  const known = new Set(reference.map((i) => groups[i]));
+  const suspect = of((i) => labels[i] === 1 && !known.has(groups[i]));
   if (Math.min(reference.length, clean.length, suspect.length) < 2) {
     throw new UserError(
       'LABELS_INVALID',
