@@ -13,6 +13,7 @@ import { UserError } from '../src/base/errors.ts';
 import type { Random } from '../src/base/random.ts';
 import type { Steps } from '../src/math/multiply.ts';
 import type { Rows } from '../src/math/rows.ts';
+import { largestOf } from '../src/math/vectors.ts';
 import { crossFitSteps, pick } from './crossFit.ts';
 import type { EstimatorOptions } from './crossFit.ts';
 import { assertBothClasses, sideWithoutBoth, splitsOf } from './folds.ts';
@@ -46,7 +47,7 @@ export function* controlTask(
   random: Random,
 ): Steps<ControlTask> {
   const members = membersOf(groups);
-  const most = Math.max(...members.map(({ length }) => length));
+  const most = largestOf(members.map(({ length }) => length));
   if (most < 2) {
     throw new UserError('LABELS_INVALID', 'a control task needs groups of two rows or more', {
       fix: 'Group by a coarser column, or ask for no control task.',

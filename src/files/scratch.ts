@@ -56,7 +56,7 @@ export function openScratch(path: string, sizes: readonly number[]): Scratch {
     end += headBytes + 4 * size;
   }
   // One buffer for all parts: a new one each time would wait for the garbage collector.
-  const buffer = new Float32Array(Math.max(0, ...sizes));
+  const buffer = new Float32Array(sizes.reduce((most, size) => Math.max(most, size), 0));
   return {
     write(part, tag, values) {
       invariant(values.length <= sizes[part], `${values.length} numbers for part ${part}`);

@@ -29,6 +29,13 @@ export function axpy(alpha: number, x: ArrayLike<number>, y: Float64Array): void
   for (let i = 0; i < y.length; i++) y[i] += alpha * x[i];
 }
 
+/** The largest of however many numbers, −∞ of none; `Math.max(...values)` has no room for some 120 000. */
+export function largestOf(values: ArrayLike<number>): number {
+  let largest = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < values.length; i++) largest = Math.max(largest, values[i]);
+  return largest;
+}
+
 /** Mean of each column over the chosen rows, or over all. Shape: `[n, d] → [d]`. */
 export function columnMeans({ n: all, d, data }: Rows, index?: ArrayLike<number>): Float64Array {
   const n = index?.length ?? all;

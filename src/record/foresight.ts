@@ -9,6 +9,7 @@ import { UserError } from '../base/errors.ts';
 import { formatBytes } from '../base/units.ts';
 import type { Manifest } from '../contract/manifest.ts';
 import { scratchBytes } from '../files/scratch.ts';
+import { largestOf } from '../math/vectors.ts';
 import { parametersOf } from '../../models/model.ts';
 import { processBytes } from '../runtime/budget.ts';
 import type { RunIdentity } from './manifest.ts';
@@ -41,7 +42,7 @@ const float = 4;
 /** Bytes of memory at the peak of a plan of this kind. */
 export function peakBytes(plan: Plan, kind: PlanKind = plan.kind): number {
   if (kind === 'whole') return peakOfWhole(plan);
-  const batchTokens = Math.max(...plan.passes.map((p) => p.segments.length * p.length));
+  const batchTokens = largestOf(plan.passes.map((p) => p.segments.length * p.length));
   return peakOfStreamed(plan, batchTokens);
 }
 
@@ -100,7 +101,7 @@ function bytesAt(stage: Stage, { plan, checkpoint, tokens }: Load): number {
     default: {
       const mapped = parameterBytes(checkpoint).get(stage.layer) ?? 0;
       const work = tokens * float * (6 * width + 3 * mlpWidth + plan.longest * heads);
-      const rows = Math.max(...plan.passes.map((pass) => wantedRows(plan, pass).rows.length));
+      const rows = largestOf(plan.passes.map((pass) => wantedRows(plan, pass).rows.length));
       const fetched = sitesAt(stage, sites).reduce(
         (sum, site) => sum + rows * float * product(rowShape(site, model, plan.longest)),
         0,

@@ -17,6 +17,7 @@ import type {
 } from '../contract/manifest.ts';
 import { sha256OfBytes } from '../files/atomic.ts';
 import { selectSites, siteKey, type Site } from '../graph/sites.ts';
+import { largestOf } from '../math/vectors.ts';
 import { untrainedTwin, type Binding } from '../../models/bindings.ts';
 import { parametersOf, type Model } from '../../models/model.ts';
 import { withoutModulePaths } from '../../models/siteNames.ts';
@@ -133,7 +134,7 @@ export async function planExtraction(request: ExtractRequest): Promise<Plan> {
     tokenizer,
     positions: selectors.map((selector, i) => planPosition(selector, i, prepared)),
     passes: passesFor(request, prepared, checkpoints),
-    longest: Math.max(...lengths),
+    longest: largestOf(lengths),
     tokens: lengths.reduce((sum, length) => sum + length, 0),
   };
 }
@@ -303,9 +304,9 @@ export function storedBytes(plan: Plan, { model, sites }: PlannedCheckpoint): nu
 
 /** Bytes of memory at the peak, over all checkpoints. */
 export function peakBytes(plan: Plan): number {
-  const rows = Math.max(...plan.passes.map((pass) => wantedRows(plan, pass).rows.length));
-  const batchTokens = Math.max(
-    ...plan.passes.map(({ segments, length }) => segments.length * length),
+  const rows = largestOf(plan.passes.map((pass) => wantedRows(plan, pass).rows.length));
+  const batchTokens = largestOf(
+    plan.passes.map(({ segments, length }) => segments.length * length),
   );
   return Math.max(
     ...plan.checkpoints.map((checkpoint) => {

@@ -14,6 +14,7 @@ import { formatCount, plural } from '../base/units.ts';
 import type { DerivationRecord } from '../contract/manifest.ts';
 import { openCheckpoint } from '../files/checkpoint.ts';
 import { readIfThere } from '../files/whole.ts';
+import { largestOf } from '../math/vectors.ts';
 import type { Binding } from '../../models/bindings.ts';
 import type { Model } from '../../models/model.ts';
 import { turnsAnew } from '../../models/rotary.ts';
@@ -102,7 +103,7 @@ export async function planAnswers(
   for (const { model } of new Set([writer, reader])) {
     checkVocabulary(prepared, model.settings.vocabulary, model.folder);
   }
-  const longest = Math.max(...prepared.map(({ ids }) => ids.length));
+  const longest = largestOf(prepared.map(({ ids }) => ids.length));
   const endIds = await endTokens(files);
   const plan = {
     request,

@@ -33,6 +33,21 @@ async function planned(parts: Partial<ExtractRequest> = {}): Promise<Plan> {
 
 const nothing = { earlier: null, unfinished: null };
 
+describe('a plan of more prompts than a call has room for arguments', () => {
+  it('is made and foreseen', async () => {
+    const many = scratchPath('many.jsonl');
+    const count = 130_000;
+    const text = Array.from({ length: count }, (_, i) => `{"id":"${i}","ids":[${i % 7}]}\n`);
+    writeFileSync(many, text.join(''));
+    // One prompt a batch: as many passes as prompts.
+    const plan = await planned({ prompts: many, batchTokens: 1 });
+    expect([plan.longest, plan.tokens, plan.passes.length]).toEqual([1, count, count]);
+    for (const kind of ['whole', 'streamed'] as const) {
+      expect(peakBytes(plan, kind)).toBeGreaterThan(0);
+    }
+  }, 60_000);
+});
+
 describe('chosenPlan', () => {
   it('takes the whole where it fits, else the streamed, else says what either needs', async () => {
     const plan = await planned();
