@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { Random } from '../../src/base/random.ts';
+import { here, rowGramSteps } from '../../src/math/multiply.ts';
 import { rowProducts } from '../../src/math/products.ts';
 import { rowsOf, type Rows } from '../../src/math/rows.ts';
 import { rowGram, transposed } from '../../src/math/vectors.ts';
@@ -50,6 +51,16 @@ describe('rowProducts', () => {
     );
     const alone = rowsOf(1, 700, x.data.slice(700, 1400));
     expect(rowProducts(alone, x).subarray(0, 9)).toEqual(rowProducts(x, x).subarray(9, 18));
+  });
+});
+
+describe('rowGramSteps', () => {
+  // Products are asked for in bands of 256 rows, and only on and above the diagonal.
+  it.each([1, 256, 257, 600])('is whole and symmetric for %i rows', (n) => {
+    const x = whole(n, 3, 'x');
+    const gram = here(rowGramSteps(x));
+    const wanted = plainly(x, x);
+    expect(gram.findIndex((value, at) => value !== wanted[at])).toBe(-1);
   });
 });
 
