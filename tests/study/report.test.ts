@@ -135,6 +135,8 @@ describe('baselines', () => {
     expect(plain.points[0]).not.toHaveProperty('over');
     const known = [plain];
     expect(await probedCurve(run, request, { baselines: false, known })).toBe(plain);
+    const older = [{ ...plain, made_by: '0.0.1' }];
+    expect(await probedCurve(run, request, { baselines: false, known: older })).toEqual(plain);
     const asked = await probedCurve(run, request, { known, nested: true, control: true });
     expect(asked.baselines).toHaveLength(2);
     expect(asked.nested?.chosen).toHaveLength(5);

@@ -39,6 +39,7 @@ afterAll(async () => {
 describe('the viewer on the organism', () => {
   it('shows every finding of the report with its caveat', async () => {
     const text = await page.innerText('body');
+    expect(report.findings).toHaveLength(4);
     for (const { title, caveat } of report.findings) {
       expect(text).toContain(title);
       expect(text).toContain(caveat);
