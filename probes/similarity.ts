@@ -54,9 +54,12 @@ export function ckaDebiased(x: Rows, y: Rows): number {
   return hsic(k, l, x.n) / Math.sqrt(hsic(k, k, x.n) * hsic(l, l, x.n));
 }
 
-/** Inner products of rows, with 0 on the diagonal. */
+/**
+ * Inner products of rows, with 0 on the diagonal. HSIC₁ does not depend on the origin, but about a far one, as
+ * channels with massive activations have, its terms are large and nearly equal.
+ */
 function hollow(x: Rows): Float64Array {
-  const gram = rowGram(x);
+  const gram = rowGram(centred(x));
   for (let i = 0; i < x.n; i++) gram[i * x.n + i] = 0;
   return gram;
 }

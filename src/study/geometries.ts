@@ -264,7 +264,7 @@ function subspacesOf(
 }
 
 function similarityOf(before: Rows, after: Rows): Similarity {
-  const [a, b] = [compressed(before), compressed(after)];
+  const [a, b] = [compressed(centred(before)), compressed(centred(after))];
   const [p, q] = [factored(a), factored(b)];
   return {
     cka: cka(a, b),

@@ -254,6 +254,16 @@ describe('similarities', () => {
     expect(Math.abs(debiased)).toBeLessThan((3.3 * sd) / Math.sqrt(10));
   });
 
+  it('do not change where a channel lies ten thousand deviations off, as massive activations do', () => {
+    const off = (x: Rows): Rows => ({
+      ...x,
+      data: Float64Array.from(x.data, (value, at) => (at % x.d === 3 ? value + 1e4 : value)),
+    });
+    // A value near 1 moved by 1e4 has lost four of its sixteen digits, and squares lose four more.
+    expect(cka(off(a), off(b))).toBeCloseTo(cka(a, b), 8);
+    expect(ckaDebiased(off(a), off(b))).toBeCloseTo(ckaDebiased(a, b), 8);
+  });
+
   it('do not change when rows are rotated, scaled or put in another order', () => {
     const random = new Random('same');
     const order = random.shuffle([...Array(40).keys()]);
