@@ -7,17 +7,16 @@
  */
 
 import { join } from 'node:path';
-import type { Progress, ShouldStop } from '../base/progress.ts';
-import type { ProbeCurve, Projection, Report, ShiftCurve } from '../contract/report.ts';
+import { silent, type Progress, type ShouldStop } from '../base/progress.ts';
+import type { Projection, Report, ShiftCurve } from '../contract/report.ts';
 import type { ExtractRequest } from '../record/plan.ts';
 import type { Run } from '../record/run.ts';
 import { withMultiply } from '../runtime/multiply.ts';
-import { endedEarly, probeCurve, type CurveRequest, type PromptBaselines } from './curves.ts';
+import type { CurveRequest } from './curves.ts';
 import { organismFindings } from './findings.ts';
-import { studyContrasts, type Working } from './organismContrasts.ts';
-import { projection } from './projections.ts';
-import { extendReport, readReport } from './report.ts';
-import { shiftCurve } from './shifts.ts';
+import { studyContrasts } from './organismContrasts.ts';
+import { extendReport, readReport, type ReportEntries } from './report.ts';
+import { alone, inOrder, type Crew, type StudyTask } from './tasks.ts';
 
 const checkpoints = ['base', 'stage1', 'standard', 'planb'] as const;
 const twin = 'twin';
@@ -93,6 +92,14 @@ const shiftSets = {
   'harmless, untriggered': '!harmful & !triggered',
 } as const;
 
+/** Who does the work, and who is told of it. */
+export interface StudyOptions {
+  readonly progress?: Progress;
+  readonly shouldStop?: ShouldStop;
+  /** This process alone, if left out. */
+  readonly crew?: Crew;
+}
+
 /**
  * Probes, shifts, planes, contrasts, directions and words on an extracted run of the organism; writes its
  * report. With 200 shuffles, intervals have 1000 draws and tests 999 divisions.
@@ -100,61 +107,79 @@ const shiftSets = {
 export async function studyOrganism(
   run: Run,
   shuffles: number,
-  progress: Progress,
-  shouldStop: ShouldStop,
+  { progress = silent, shouldStop = () => false, crew }: StudyOptions = {},
 ): Promise<Report> {
-  return await withMultiply((multiply) => study(run, shuffles, { progress, shouldStop, multiply }));
+  if (crew !== undefined) return await study(run, shuffles, crew, progress);
+  const known = await readReport(run);
+  return await withMultiply((multiply) => {
+    const tools = { known, promptBaselines: new Map(), multiply, shouldStop };
+    return study(run, shuffles, alone(run, tools), progress);
+  });
 }
 
-async function study(run: Run, shuffles: number, working: Working): Promise<Report> {
-  const { progress, shouldStop, multiply } = working;
-  const curves: ProbeCurve[] = [];
-  const requests = curveRequests(shuffles);
-  progress.begin('probes', requests.length, 'curves');
-  const { curves: known } = await readReport(run);
-  const promptBaselines: PromptBaselines = new Map();
-  for (const request of requests) {
-    const curve = await probeCurve(run, request, {
-      known,
-      shouldStop,
-      promptBaselines,
-      multiply,
-    });
-    await extendReport(run, { curves: [curve] }, progress);
-    curves.push(curve);
-    progress.update(curves.length, `${request.label} in ${request.checkpoint}`);
-  }
-  const shifts: ShiftCurve[] = [];
-  const projections: Projection[] = [];
-  progress.begin('shifts and planes', pairs.length * positions.length, 'pairs');
-  for (const after of pairs) {
-    for (const position of positions) {
-      if (shouldStop()) throw endedEarly();
-      const pair = { before: 'stage1', after, position, siteKind: 'resid_post' };
-      shifts.push(
-        await shiftCurve(run, {
-          ...pair,
-          sets: shiftSets,
-          cosines: [['harmful, untriggered', 'harmful, triggered']],
-          groups: 'topic',
-          bootstraps: 1000,
-          seed: 0,
-        }),
-      );
-      for (const site of run.manifest.sites) {
-        const plane = await projection(run, { ...pair, site }, multiply);
-        if (plane !== null) projections.push(plane);
-      }
-      progress.update(shifts.length, `stage1..${after} at ${position}`);
-    }
-  }
-  await extendReport(run, { shifts, projections }, progress);
+async function study(run: Run, shuffles: number, crew: Crew, progress: Progress): Promise<Report> {
+  await studyCurves(run, curveRequests(shuffles), crew, progress);
+  await studyMovements(run, crew, progress);
   const chance = {
     bootstraps: Math.max(40, 5 * shuffles),
     permutations: Math.max(19, 5 * shuffles - 1),
     directions: Math.max(19, Math.round(shuffles / 2)),
   };
-  await studyContrasts(run, positions, chance, working);
+  await studyContrasts(run, positions, chance, crew, progress);
   const report = await readReport(run);
   return await extendReport(run, { findings: organismFindings(report) }, progress);
+}
+
+async function studyCurves(
+  run: Run,
+  requests: readonly CurveRequest[],
+  crew: Crew,
+  progress: Progress,
+): Promise<void> {
+  progress.begin('probes', requests.length, 'curves');
+  const tasks = requests.map((request) => ({ kind: 'curve', request }) as const);
+  let done = 0;
+  const work = async (task: (typeof tasks)[number]): Promise<ReportEntries> => {
+    const found = await crew.perform(task);
+    progress.update(++done, `${task.request.label} in ${task.request.checkpoint}`);
+    return found;
+  };
+  await inOrder(tasks, crew.width, work, async (entries) => {
+    await extendReport(run, entries, progress);
+  });
+}
+
+async function studyMovements(run: Run, crew: Crew, progress: Progress): Promise<void> {
+  const tasks = pairs.flatMap((after) =>
+    positions.flatMap((position): StudyTask[] => {
+      const pair = { before: 'stage1', after, position, siteKind: 'resid_post' };
+      const shift = {
+        ...pair,
+        sets: shiftSets,
+        cosines: [['harmful, untriggered', 'harmful, triggered'] as const],
+        groups: 'topic',
+        bootstraps: 1000,
+        seed: 0,
+      };
+      const planes = run.manifest.sites.map((site): StudyTask => ({
+        kind: 'plane',
+        request: { ...pair, site },
+      }));
+      return [{ kind: 'shift', request: shift }, ...planes];
+    }),
+  );
+  progress.begin('shifts and planes', tasks.length, 'entries');
+  const shifts: ShiftCurve[] = [];
+  const projections: Projection[] = [];
+  let done = 0;
+  const work = async (task: StudyTask): Promise<ReportEntries> => {
+    const found = await crew.perform(task);
+    progress.update(++done);
+    return found;
+  };
+  await inOrder(tasks, crew.width, work, async (entries) => {
+    shifts.push(...(entries.shifts ?? []));
+    projections.push(...(entries.projections ?? []));
+  });
+  await extendReport(run, { shifts, projections }, progress);
 }

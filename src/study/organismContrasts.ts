@@ -6,15 +6,13 @@
  * split=C`, to the last digit.
  */
 
-import type { Progress, ShouldStop } from '../base/progress.ts';
-import type { ShiftContrast } from '../contract/contrasts.ts';
-import type { Multiply } from '../math/multiply.ts';
+import type { Progress } from '../base/progress.ts';
 import type { Run } from '../record/run.ts';
 import { sitesOfKind } from './chosen.ts';
-import { shiftContrast } from './contrasts.ts';
-import { geometryOf } from './geometries.ts';
-import { extendReport, readReport } from './report.ts';
-import { shiftMap } from './shiftMaps.ts';
+import { extendReport, type ReportEntries } from './report.ts';
+import { inOrder, type Crew, type StudyTask } from './tasks.ts';
+
+type PairTask = Exclude<StudyTask, { readonly kind: 'curve' }>;
 
 const before = 'stage1';
 const siteKind = 'resid_post';
@@ -34,59 +32,45 @@ export interface Draws {
   readonly directions: number;
 }
 
-/** What a long study is given to work with. */
-export interface Working {
-  readonly progress: Progress;
-  readonly shouldStop: ShouldStop;
-  /** Carries out large products. */
-  readonly multiply: Multiply;
-}
-
 /** Adds contrasts, maps and geometries to the run's report. */
 export async function studyContrasts(
   run: Run,
   positions: readonly string[],
   { bootstraps, permutations, directions }: Draws,
-  { progress, shouldStop, multiply }: Working,
+  crew: Crew,
+  progress: Progress,
 ): Promise<void> {
-  const { contrasts = [], geometries = [] } = await readReport(run);
+  const settings = { groups, bootstraps, permutations, splits: 100, folds: 5, seed: 0 };
+  const tasks = pairs.flatMap(({ after, control }): PairTask[] => {
+    const pair = { before, after, siteKind };
+    const each = positions.flatMap((position): PairTask[] => [
+      { kind: 'contrast', request: { ...pair, control, position, ...rows, settings } },
+      {
+        kind: 'geometry',
+        request: {
+          ...pair,
+          position,
+          where: unseen,
+          benign: rows.benign,
+          labels: ['harmful', 'triggered'],
+          groups,
+          draws: directions,
+          seed: 0,
+        },
+      },
+    ]);
+    const whole = { ...pair, positions, ...rows, groups, permutations, seed: 0 };
+    return [...each, { kind: 'map', request: whole }];
+  });
   const sites = sitesOfKind(run, before, siteKind).length;
   progress.begin('contrasts and directions', 2 * pairs.length * positions.length * sites, 'sites');
   let done = 0;
-  const settings = { groups, bootstraps, permutations, splits: 100, folds: 5, seed: 0 };
-  for (const { after, control } of pairs) {
-    for (const position of positions) {
-      const onSite = (site: string): void =>
-        progress.update(++done, `${before}..${after}, ${site} at ${position}`);
-      const place = { before, after, control, position, siteKind, ...rows, settings };
-      const workingOn = {
-        known: contrasts,
-        shouldStop,
-        onSite,
-        keep: async (entry: ShiftContrast) =>
-          await extendReport(run, { contrasts: [entry] }, progress),
-      };
-      await shiftContrast(run, place, workingOn, multiply);
-      const asked = {
-        before,
-        after,
-        position,
-        siteKind,
-        where: unseen,
-        benign: rows.benign,
-        labels: ['harmful', 'triggered'],
-        groups,
-        draws: directions,
-        seed: 0,
-      };
-      await geometryOf(run, asked, {
-        known: geometries,
-        shouldStop,
-        onSite,
-        keep: async (entry) => await extendReport(run, { geometries: [entry] }, progress),
-      });
-    }
-    const whole = { before, after, positions, siteKind, ...rows, groups, permutations, seed: 0 };
-    await extendReport(run, { maps: [await shiftMap(run, whole, shouldStop)] }, progress);
-  }
+  const work = (task: PairTask): Promise<ReportEntries> => {
+    const { request } = task;
+    const at = 'position' in request ? ` at ${request.position}` : '';
+    return crew.perform(task, () => progress.update(++done, `${before}..${request.after}${at}`));
+  };
+  await inOrder(tasks, crew.width, work, async (entries) => {
+    await extendReport(run, entries, progress);
+  });
 }

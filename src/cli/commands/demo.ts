@@ -9,6 +9,7 @@ import { extract } from '../../record/extract.ts';
 import { planExtraction } from '../../record/plan.ts';
 import { openRun } from '../../record/run.ts';
 import { organismRequest, studyOrganism } from '../../study/organism.ts';
+import { withCrew } from '../crew.ts';
 import { curveLines } from '../curveTable.ts';
 import { answer, widthOf, type Io, type Run } from '../io.ts';
 import { untilStopped, type StartViewer } from '../serve.ts';
@@ -50,7 +51,10 @@ async function study(out: string, io: Io): Promise<Report> {
   const { progress, shouldStop } = io;
   const plan = await planExtraction(organismRequest(bundleFolder(), availableParallelism()));
   await extract(plan, { out, doctor: true, progress, shouldStop });
-  return await studyOrganism(await openRun(out), 200, progress, shouldStop);
+  const run = await openRun(out);
+  return await withCrew(run.folder, shouldStop, (crew) =>
+    studyOrganism(run, 200, { progress, shouldStop, ...(crew === undefined ? {} : { crew }) }),
+  );
 }
 
 function bundleFolder(): string {
