@@ -49,7 +49,8 @@ const doors: Readonly<Record<string, RegExp | undefined>> = {
   d3: /^viewer\//,
   vite: /^viewer\/vite\.config\.ts$/,
   zod: /^(src|models)\//,
-  'node:fs': /^src\/(files|cli|server)\/|^src\/record\/(store|run)\.ts$|^viewer\/vite\.config\.ts$/,
+  'node:fs':
+    /^src\/(files|cli|server)\/|^src\/record\/(store|checkpointWriter|run)\.ts$|^viewer\/vite\.config\.ts$/,
   'node:process': /^src\/cli\//,
   'node:*': /^src\/(?!base|math|contract|graph|autodiff)|^models\/|^viewer\/vite\.config\.ts$/,
 };

@@ -8,14 +8,14 @@
  */
 
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
-import { mkdir, open, rm, stat } from 'node:fs/promises';
+import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isDiskFull, isErrno, UserError } from '../base/errors.ts';
+import { isDiskFull, UserError } from '../base/errors.ts';
 import { canonicalJson, isJsonObject, type JsonObject, parseJson } from '../base/json.ts';
 import { explainFileError, writeFileAtomic } from './atomic.ts';
 import { writeJsonl } from './jsonl.ts';
 import { takeLock } from './lock.ts';
-import { readIfThere, utf8 } from './whole.ts';
+import { exists, readIfThere, utf8 } from './whole.ts';
 
 /** A file that grows; its one writer closes it. */
 export interface Growing {
@@ -185,16 +185,6 @@ function wholeLines(bytes: Uint8Array): { values: unknown[]; length: number } {
     length = end + 1;
   }
   return { values, length };
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return false;
-    throw explainFileError(error, path, 'USAGE');
-  }
 }
 
 function explained(path: string): (error: unknown) => never {

@@ -1,6 +1,6 @@
 /** What does a small file hold? For files that are read whole: settings, tokenizers, prompt sets. */
 
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { type ErrorCode, isErrno, UserError } from '../base/errors.ts';
 import { explainFileError } from './atomic.ts';
 
@@ -35,4 +35,15 @@ export async function readText(
   const bytes = await readIfThere(path, code);
   if (bytes !== null) return utf8(bytes, path, code);
   throw new UserError(code, 'there is no such file', { where: path, fix: 'Check the path.' });
+}
+
+/** Whether there is something of this name. @throws {UserError} `USAGE` where that cannot be told. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return false;
+    throw explainFileError(error, path, 'USAGE');
+  }
 }

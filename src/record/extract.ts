@@ -34,6 +34,7 @@ import {
   type PlannedCheckpoint,
 } from './plan.ts';
 
+import type { CheckpointWriter } from './checkpointWriter.ts';
 import { conversionOf } from './manifest.ts';
 import { identityOf, requireSamePlan, tasksLeft } from './resume.ts';
 import { runPass } from './runPass.ts';
@@ -45,7 +46,6 @@ import {
   clearLeftovers,
   openRunWriter,
   readRunState,
-  type CheckpointWriter,
   type FileHashes,
   type RunWriter,
 } from './store.ts';

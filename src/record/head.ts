@@ -8,7 +8,7 @@ import type { Session } from '../runtime/session.ts';
 import type { Plan, PlannedCheckpoint } from './plan.ts';
 import { describeRow, requireFinite } from './runPass.ts';
 import { headRows, headSlices, type Staged } from './stages.ts';
-import type { CheckpointWriter } from './store.ts';
+import type { CheckpointWriter } from './checkpointWriter.ts';
 import type { WantedRows } from './wantedRows.ts';
 
 /** Rows of one pass that the final norm has given. */

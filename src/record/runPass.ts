@@ -9,7 +9,7 @@ import type { Feed, Fetch, Session } from '../runtime/session.ts';
 import type { Caches } from './caches.ts';
 import type { Plan, PlannedCheckpoint } from './plan.ts';
 import type { Pass } from './segments.ts';
-import type { CheckpointWriter } from './store.ts';
+import type { CheckpointWriter } from './checkpointWriter.ts';
 import { noRows, wantedRows, type Reading, type WantedRows } from './wantedRows.ts';
 
 /** What a pass runs on, and what it leaves behind. */

@@ -32,7 +32,8 @@ import {
   threadsFor,
   type Stage,
 } from './stages.ts';
-import type { CheckpointWriter, RunWriter } from './store.ts';
+import type { CheckpointWriter } from './checkpointWriter.ts';
+import type { RunWriter } from './store.ts';
 import { drawnWeights, type DrawnWeights } from './twinFile.ts';
 import { noRows, wantedRows, type WantedRows } from './wantedRows.ts';
 
