@@ -16,6 +16,7 @@ import {
 import { keepApart } from '../../viewer/marks.ts';
 import { bytesOf, dark, light, seriesStyle } from '../../viewer/palette.ts';
 import { Raster, makeStamp } from '../../viewer/raster.ts';
+import { apart } from '../../viewer/views/panels.ts';
 import { neighbour } from '../../viewer/views/scatter.ts';
 
 describe('makeStamp', () => {
@@ -199,3 +200,30 @@ function contrast(a: string, b: string): number {
   const [high, low] = [luminance(a), luminance(b)].sort((x, y) => y - x);
   return (high + 0.05) / (low + 0.05);
 }
+
+describe('apart', () => {
+  /** A plot of 126 pixels. */
+  const within =
+    (bottom: number, top: number) =>
+    (value: number): number =>
+      (126 * (top - value)) / (top - bottom);
+
+  it('keeps zero, then the far ticks, and none whose label would touch another', () => {
+    expect(apart([-0.08, -0.04, 0, 0.5, 1], within(-0.08, 1))).toEqual([0, 1, 0.5]);
+    expect(apart([-0.4, -0.2, 0, 0.5, 1], within(-0.4, 1))).toEqual([0, 1, 0.5, -0.4, -0.2]);
+    expect(apart([0, 30, 60, 90], within(0, 90))).toEqual([0, 90, 60, 30]);
+  });
+
+  it('leaves every two of those kept a label apart', () => {
+    const ticks = fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { maxLength: 12 });
+    fc.assert(
+      fc.property(ticks, (given) => {
+        const y = within(-1, 1);
+        const kept = apart(given, y).map(y);
+        for (const [i, a] of kept.entries()) {
+          for (const b of kept.slice(i + 1)) expect(Math.abs(a - b)).toBeGreaterThanOrEqual(13);
+        }
+      }),
+    );
+  });
+});

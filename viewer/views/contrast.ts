@@ -1,6 +1,6 @@
 /** The view around the contrasts: one panel a measure, the control in each, one cursor for all. */
 
-import { pointer, select } from 'd3';
+import { select } from 'd3';
 import {
   alignmentMethod,
   alignmentPlot,
@@ -12,22 +12,21 @@ import {
   pointAt,
 } from '../alignments.ts';
 import type { AlignmentPlot, Measure } from '../alignments.ts';
-import { element, isMoved } from '../dom.ts';
+import { element } from '../dom.ts';
 import { roundUp } from '../format.ts';
 import type { Table } from '../format.ts';
 import type { Group, Size } from '../marks.ts';
-import { arrow, split } from '../model.ts';
 import type { Scene } from '../model.ts';
-import { light, seriesStyle } from '../palette.ts';
+import { light } from '../palette.ts';
 import type { Palette, SeriesStyle } from '../palette.ts';
 import type { State } from '../state.ts';
-import { swatch } from './curve.ts';
+import { followCursor } from './follow.ts';
 import { Frame } from './frame.ts';
 import type { FrameActions } from './frame.ts';
+import { keyedPaper, pairKeys, stylesOf } from './keys.ts';
 import { drawPanel, panelAt } from './panels.ts';
 import type { Panel } from './panels.ts';
-import { paper } from './paper.ts';
-import { columnsFor, drawKey } from './shifts.ts';
+import { columnsFor } from './shifts.ts';
 
 const title = 'Do triggered and untriggered rows move alike?';
 const hint = 'Point at a layer, or use the arrow keys in the plot; click or Enter takes it.';
@@ -42,8 +41,6 @@ export class ContrastView {
   #scene: Scene | null = null;
   #palette: Palette = light;
   #cursor: number | null = null;
-  /** Whether the cursor was moved by keys last: then a pointer that lies still does not take it. */
-  #isByKey = false;
 
   constructor(act: (patch: Partial<State>) => void, actions: FrameActions) {
     this.#act = act;
@@ -89,54 +86,29 @@ export class ContrastView {
   }
 
   #styles({ contrasts }: AlignmentPlot, palette: Palette = this.#palette): SeriesStyle[] {
-    const order = this.#scene?.report.run.checkpoints ?? [];
-    return contrasts.map(({ pair }) => {
-      const index = order.findIndex(({ name }) => name === split(pair)[1]);
-      return seriesStyle(palette, Math.max(0, index), order[index]?.is_twin ?? false);
-    });
+    return this.#scene === null ? [] : stylesOf(this.#scene.report, contrasts, palette);
   }
 
   #drawLegend(plot: AlignmentPlot): void {
-    const styles = this.#styles(plot);
-    const keys = plot.contrasts.map(({ pair }, i) => {
-      const role = pair === plot.contrasts[0].control ? 'control: ' : '';
-      return element(
-        'span',
-        { class: 'key' },
-        swatch(styles[i].colour, styles[i].dash),
-        role + arrow(pair),
-      );
-    });
-    this.#legend.replaceChildren(...keys);
+    const { contrasts } = plot;
+    this.#legend.replaceChildren(...pairKeys(contrasts, this.#styles(plot), contrasts[0].control));
   }
 
   #listen(): void {
-    const node = select(this.frame.plot);
-    node.on('pointermove', (event: PointerEvent) => {
-      if (!isMoved(event)) return;
-      this.#isByKey = false;
-      this.#moveTo(this.#layerUnder(event));
-    });
-    node.on('pointerleave', () => {
-      if (!this.#isByKey) this.#moveTo(null);
-    });
-    node.on('blur', () => this.#moveTo(null));
-    node.on('click', (event: PointerEvent) => {
-      const layer = this.#layerUnder(event);
-      if (layer !== null) this.#act({ layer });
-    });
-    node.on('keydown', (event: KeyboardEvent) => {
-      if (!this.#key(event.key)) return;
-      this.#isByKey = true;
-      event.preventDefault();
+    followCursor(this.frame.plot, {
+      under: (x, y) => this.#layerUnder(x, y),
+      moveTo: (layer) => this.#moveTo(layer),
+      click: (layer) => {
+        if (layer !== null) this.#act({ layer });
+      },
+      key: (key) => this.#key(key),
     });
   }
 
-  #layerUnder(event: PointerEvent): number | null {
+  #layerUnder(x: number, y: number): number | null {
     const plot = this.#plot();
     if (plot === null || this.frame.plot.hidden) return null;
     const size = sizeFor(this.frame.plot.clientWidth);
-    const [x, y] = pointer(event, this.frame.plot);
     const found = cellsOf(size).findIndex(
       (of) => x >= of.x && x < of.x + of.width && y >= of.y && y < of.y + of.height,
     );
@@ -180,13 +152,9 @@ export class ContrastView {
     const styles = this.#styles(plot, light);
     const words = [...alignmentSentences(plot), alignmentMethod(plot)];
     const size = { width: 860, height: 2 * panelHeight + 30 };
-    return paper(title, words, size, (svg) => {
-      const top = drawKey(svg, { shifts: plot.contrasts, styles }, size, light);
-      const inner = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-      inner.setAttribute('y', String(top));
-      svg.append(inner);
-      drawPanels(inner, still, styles, { width: 860, height: 2 * panelHeight }, light);
-    });
+    return keyedPaper({ title, words, size }, { shifts: plot.contrasts, styles }, (svg) =>
+      drawPanels(svg, still, styles, { width: 860, height: 2 * panelHeight }, light),
+    );
   }
 
   #table(): Table | null {

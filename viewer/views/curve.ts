@@ -2,9 +2,8 @@
  * The view around the layer curve: which question is asked, where the cursor stands, what it reads.
  */
 
-import { pointer, select } from 'd3';
 import type { Report } from '../../src/contract/report.ts';
-import { button, element, isMoved } from '../dom.ts';
+import { button, element } from '../dom.ts';
 import { count, fixed, withInterval } from '../format.ts';
 import type { Table } from '../format.ts';
 import type { Question, Scene } from '../model.ts';
@@ -12,8 +11,10 @@ import { light, seriesStyle } from '../palette.ts';
 import type { Palette } from '../palette.ts';
 import { curveSentences, estimatorWords } from '../sentences.ts';
 import type { State } from '../state.ts';
+import { followCursor } from './follow.ts';
 import { Frame } from './frame.ts';
 import type { FrameActions } from './frame.ts';
+import { swatch } from './keys.ts';
 import { paper } from './paper.ts';
 import { at, curveScales, drawCurves, drawThumb, nullText } from './layers.ts';
 import type { CurvePlot } from './layers.ts';
@@ -30,8 +31,6 @@ export class CurveView {
   #scene: Scene | null = null;
   #palette: Palette = light;
   #cursor: CurvePlot['cursor'] = null;
-  /** Whether the cursor was moved by keys last: then a pointer that lies still does not take it. */
-  #isByKey = false;
   /** What the gallery was drawn from, so that moving a cursor does not draw it again. */
   #gallery = '';
 
@@ -89,40 +88,25 @@ export class CurveView {
   }
 
   #listen(): void {
-    const plot = select(this.frame.plot);
-    plot.on('pointermove', (event: PointerEvent) => {
-      if (!isMoved(event)) return;
-      this.#isByKey = false;
-      const layer = this.#layerAt(event);
-      if (layer === null || layer === this.#cursor?.layer) return;
-      this.#cursor = { layer, series: this.#cursor?.series ?? -1 };
-      this.draw();
-    });
-    plot.on('pointerleave', () => {
-      if (this.#isByKey) return;
-      this.#cursor = null;
-      this.draw();
-    });
-    plot.on('click', (event: PointerEvent) => {
-      const layer = this.#layerAt(event);
-      if (layer !== null) this.#act({ layer });
-    });
-    plot.on('blur', () => {
-      this.#cursor = null;
-      this.draw();
-    });
-    plot.on('keydown', (event: KeyboardEvent) => {
-      if (!this.#key(event.key)) return;
-      this.#isByKey = true;
-      event.preventDefault();
+    followCursor(this.frame.plot, {
+      under: (x) => this.#layerAt(x),
+      moveTo: (layer) => {
+        if (layer === (this.#cursor?.layer ?? null)) return;
+        this.#cursor = layer === null ? null : { layer, series: this.#cursor?.series ?? -1 };
+        this.draw();
+      },
+      click: (layer) => {
+        if (layer !== null) this.#act({ layer });
+      },
+      key: (key) => this.#key(key),
     });
   }
 
-  #layerAt(event: PointerEvent): number | null {
+  #layerAt(pixel: number): number | null {
     const plot = this.#plot();
     if (plot === null || this.frame.plot.hidden) return null;
     const { x, margins } = curveScales(plot, this.#size());
-    const wanted = x.invert(pointer(event, this.frame.plot)[0] - margins.left);
+    const wanted = x.invert(pixel - margins.left);
     return plot.layers.toSorted((a, b) => Math.abs(a - wanted) - Math.abs(b - wanted))[0] ?? null;
   }
 
@@ -176,7 +160,6 @@ export class CurveView {
     const items = plot.curves.map((curve, i) => {
       const point = at(curve, layer);
       const { index, isTwin } = plot.checkpoints[i];
-      const { colour, dash } = seriesStyle(this.#palette, index, isTwin);
       const value =
         point === undefined ? 'no value' : withInterval(point.auroc, point.low, point.high);
       const beside =
@@ -186,7 +169,7 @@ export class CurveView {
       return element(
         'div',
         { class: i === this.#cursor?.series ? 'value current' : 'value' },
-        swatch(colour, dash),
+        swatch(seriesStyle(this.#palette, index, isTwin)),
         element('span', { class: 'name' }, curve.checkpoint),
         element('strong', {}, value),
         element('span', { class: 'beside' }, beside),
@@ -302,25 +285,6 @@ function plotOf(
       return { index: Math.max(0, index), isTwin: report.run.checkpoints[index]?.is_twin ?? false };
     }),
   };
-}
-
-/** A short stretch of the line, to recognise it by. */
-export function swatch(colour: string, dash: string): SVGSVGElement {
-  const svg = document.createElementNS(svgNamespace, 'svg');
-  svg.setAttribute('class', 'swatch');
-  svg.setAttribute('aria-hidden', 'true');
-  select(svg)
-    .attr('width', 26)
-    .attr('height', 10)
-    .append('line')
-    .attr('x1', 1)
-    .attr('x2', 25)
-    .attr('y1', 5)
-    .attr('y2', 5)
-    .attr('stroke', colour)
-    .attr('stroke-width', 3)
-    .attr('stroke-dasharray', dash === '' ? null : dash);
-  return svg;
 }
 
 function title({ label, siteKind }: Question): string {

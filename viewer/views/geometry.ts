@@ -1,7 +1,6 @@
 /** The view around directions and subspaces: its cursor, its key, and the numbers at the chosen layer. */
 
-import { pointer, select } from 'd3';
-import { element, isMoved, segments } from '../dom.ts';
+import { element, segments } from '../dom.ts';
 import { fixed } from '../format.ts';
 import type { Table } from '../format.ts';
 import {
@@ -14,19 +13,19 @@ import {
   similarityRows,
 } from '../geometry.ts';
 import type { GeometryPlot, MatrixCursor } from '../geometry.ts';
-import { arrow, split } from '../model.ts';
+import { arrow } from '../model.ts';
 import type { Scene } from '../model.ts';
-import { light, seriesStyle } from '../palette.ts';
+import { light } from '../palette.ts';
 import type { Palette } from '../palette.ts';
 import { cosineKinds } from '../state.ts';
 import type { State } from '../state.ts';
-import { swatch } from './curve.ts';
 import { directionsLayout, drawDirections, underPoint } from './directions.ts';
 import type { StyledGeometry } from './directions.ts';
+import { followCursor } from './follow.ts';
 import { Frame } from './frame.ts';
 import type { FrameActions } from './frame.ts';
-import { paper } from './paper.ts';
-import { drawKey } from './shifts.ts';
+import { keyedPaper, pairKeys, stylesOf } from './keys.ts';
+import { wideTable } from './smallTable.ts';
 
 type Act = (patch: Partial<State>) => void;
 
@@ -48,8 +47,6 @@ export class GeometryView {
   #scene: Scene | null = null;
   #palette: Palette = light;
   #cursor: MatrixCursor | null = null;
-  /** Whether the cursor was moved by keys last: then a pointer that lies still does not take it. */
-  #isByKey = false;
 
   constructor(act: Act, actions: FrameActions) {
     this.#act = act;
@@ -98,19 +95,11 @@ export class GeometryView {
     const scene = this.#scene;
     const plot = scene === null ? null : geometryPlot(scene, this.#cursor);
     if (scene === null || plot === null) return null;
-    const order = scene.report.run.checkpoints;
-    const styles = plot.beside.map(({ pair }) => {
-      const index = order.findIndex(({ name }) => name === split(pair)[1]);
-      return seriesStyle(palette, Math.max(0, index), order[index]?.is_twin ?? false);
-    });
-    return { ...plot, styles };
+    return { ...plot, styles: stylesOf(scene.report, plot.beside, palette) };
   }
 
   #drawLegend(plot: StyledGeometry): void {
-    const keys = plot.beside.map(({ pair }, i) => {
-      const { colour, dash } = plot.styles[i];
-      return element('span', { class: 'key' }, swatch(colour, dash), arrow(pair));
-    });
+    const keys = pairKeys(plot.beside, plot.styles);
     const chance = element(
       'span',
       { class: 'key' },
@@ -125,32 +114,20 @@ export class GeometryView {
   }
 
   #listen(): void {
-    const node = select(this.frame.plot);
-    node.on('pointermove', (event: PointerEvent) => {
-      if (!isMoved(event)) return;
-      this.#isByKey = false;
-      this.#moveTo(this.#under(event)?.cell ?? null);
-    });
-    node.on('pointerleave', () => {
-      if (!this.#isByKey) this.#moveTo(null);
-    });
-    node.on('blur', () => this.#moveTo(null));
-    node.on('click', (event: PointerEvent) => {
-      const found = this.#under(event);
-      this.#moveTo(found?.cell ?? null);
-      if (found !== null && found.layer !== null) this.#act({ layer: found.layer });
-    });
-    node.on('keydown', (event: KeyboardEvent) => {
-      if (!this.#key(event.key)) return;
-      this.#isByKey = true;
-      event.preventDefault();
+    followCursor<ReturnType<typeof underPoint>>(this.frame.plot, {
+      under: (x, y) => this.#under(x, y),
+      moveTo: (place) => this.#moveTo(place?.cell ?? null),
+      click: (place) => {
+        this.#moveTo(place?.cell ?? null);
+        if (place !== null && place.layer !== null) this.#act({ layer: place.layer });
+      },
+      key: (key) => this.#key(key),
     });
   }
 
-  #under(event: PointerEvent): ReturnType<typeof underPoint> | null {
+  #under(x: number, y: number): ReturnType<typeof underPoint> | null {
     const plot = this.#plot(this.#palette);
     if (plot === null || this.frame.plot.hidden) return null;
-    const [x, y] = pointer(event, this.frame.plot);
     return underPoint(plot, directionsLayout(plot, this.frame.plot.clientWidth), x, y);
   }
 
@@ -196,13 +173,10 @@ export class GeometryView {
       geometryMethod(plot),
     ];
     const size = { width: layout.width, height: layout.height + 34 };
-    return paper(title, words, size, (svg) => {
-      const top = drawKey(svg, { shifts: plot.beside, styles: plot.styles }, size, light);
-      const inner = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-      inner.setAttribute('y', String(top));
-      svg.append(inner);
-      drawDirections(inner, still, layout, light);
-    });
+    const key = { shifts: plot.beside, styles: plot.styles };
+    return keyedPaper({ title, words, size }, key, (svg) =>
+      drawDirections(svg, still, layout, light),
+    );
   }
 
   #table(): Table | null {
@@ -227,7 +201,7 @@ function nullsTable({ point, layer, geometry }: GeometryPlot): HTMLElement {
       return found === undefined ? '–' : `${fixed(found.p95, 2)} (p = ${fixed(found.p)})`;
     }),
   ]);
-  return smallTable(
+  return wideTable(
     `${arrow(geometry.pair)}, layer ${layer}: before ∠ after, and the 95 % of each family of nulls`,
     ['direction', 'cosine', ...families],
     rows,
@@ -243,39 +217,9 @@ function similarityTable({ beside, layer }: GeometryPlot): HTMLElement {
     }),
     chance,
   ]);
-  return smallTable(
+  return wideTable(
     `Arrangement of rows up to rotation, layer ${layer}: a weaker question`,
     ['measure', ...beside.map(({ pair }) => arrow(pair)), 'rows without relation'],
     rows,
-  );
-}
-
-function smallTable(
-  caption: string,
-  columns: readonly string[],
-  rows: readonly (readonly string[])[],
-): HTMLElement {
-  const head = columns.map((column, i) =>
-    element('th', { scope: 'col', class: i === 0 ? false : 'number' }, column),
-  );
-  const body = rows.map(([name, ...cells]) =>
-    element(
-      'tr',
-      {},
-      element('th', { scope: 'row' }, name),
-      ...cells.map((cell) => element('td', { class: 'number' }, cell)),
-    ),
-  );
-  const table = element(
-    'table',
-    { class: 'cosines' },
-    element('caption', {}, caption),
-    element('thead', {}, element('tr', {}, ...head)),
-    element('tbody', {}, ...body),
-  );
-  return element(
-    'div',
-    { class: 'wide', tabindex: 0, role: 'region', 'aria-label': caption },
-    table,
   );
 }

@@ -1,7 +1,6 @@
 /** The view around the shift map: what it shows, what it leaves out, and what the cursor reads. */
 
-import { pointer, select } from 'd3';
-import { choice, element, isMoved, segments } from '../dom.ts';
+import { choice, element, segments } from '../dom.ts';
 import type { Table } from '../format.ts';
 import { mapPlot, mapsOf, maskWords, measureWords } from '../maps.ts';
 import type { MapCursor, MapPlot } from '../maps.ts';
@@ -11,6 +10,7 @@ import { light } from '../palette.ts';
 import type { Palette } from '../palette.ts';
 import { mapMasks, mapMeasures } from '../state.ts';
 import type { State } from '../state.ts';
+import { followCursor } from './follow.ts';
 import { Frame } from './frame.ts';
 import type { FrameActions } from './frame.ts';
 import { cursorAt, drawHeatMap, mapLayout } from './heatMap.ts';
@@ -43,8 +43,6 @@ export class MapView {
   #scene: Scene | null = null;
   #palette: Palette = light;
   #cursor: MapCursor | null = null;
-  /** Whether the cursor was moved by keys last: then a pointer that lies still does not take it. */
-  #isByKey = false;
 
   constructor(act: Act, actions: FrameActions) {
     this.#act = act;
@@ -122,33 +120,21 @@ export class MapView {
   }
 
   #listen(): void {
-    const node = select(this.frame.plot);
-    node.on('pointermove', (event: PointerEvent) => {
-      if (!isMoved(event)) return;
-      this.#isByKey = false;
-      this.#moveTo(this.#cellUnder(event));
-    });
-    node.on('pointerleave', () => {
-      if (!this.#isByKey) this.#moveTo(null);
-    });
-    node.on('blur', () => this.#moveTo(null));
-    node.on('click', (event: PointerEvent) => {
-      const cursor = this.#cellUnder(event);
-      if (cursor === null) return;
-      this.#moveTo(cursor);
-      this.#take(cursor);
-    });
-    node.on('keydown', (event: KeyboardEvent) => {
-      if (!this.#key(event.key)) return;
-      this.#isByKey = true;
-      event.preventDefault();
+    followCursor(this.frame.plot, {
+      under: (x, y) => this.#cellUnder(x, y),
+      moveTo: (cursor) => this.#moveTo(cursor),
+      click: (cursor) => {
+        if (cursor === null) return;
+        this.#moveTo(cursor);
+        this.#take(cursor);
+      },
+      key: (key) => this.#key(key),
     });
   }
 
-  #cellUnder(event: PointerEvent): MapCursor | null {
+  #cellUnder(x: number, y: number): MapCursor | null {
     const plot = this.#plot();
     if (plot === null || this.frame.plot.hidden) return null;
-    const [x, y] = pointer(event, this.frame.plot);
     return cursorAt(plot, mapLayout(plot, this.frame.plot.clientWidth), x, y);
   }
 

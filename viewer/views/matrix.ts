@@ -114,14 +114,15 @@ function drawCell(
   const middle = x + width / 2;
   const isTall = height >= 40 && band !== null;
   const at = { x: middle, y: y + height / 2 + (isTall ? -2 : 4), anchor: 'middle' } as const;
-  halo(text(group, value === null ? '–' : fixed(value, 2), at, ink, 600), fill).attr(
-    'font-size',
-    width < 42 ? 11 : 13,
-  );
+  const isNarrow = width < 42;
+  const number = value === null ? '–' : fixed(value, 2);
+  // Without its zero a negative number has room in the narrowest cell.
+  const words = isNarrow ? number.replace(/^(\D?)0\./, '$1.') : number;
+  halo(text(group, words, at, ink, 600), fill).attr('font-size', isNarrow ? 11 : 13);
   if (!isTall || width < 44) return;
   const weak = band.isWeak ? '*' : '';
-  const words = `${width >= 84 ? 'null ' : ''}±${fixed(band.p95, 2).replace(/^0/, '')}${weak}`;
-  halo(text(group, words, { ...at, y: y + height / 2 + 14 }, ink), fill);
+  const reached = `${width >= 84 ? 'null ' : ''}±${fixed(band.p95, 2).replace(/^0/, '')}${weak}`;
+  halo(text(group, reached, { ...at, y: y + height / 2 + 14 }, ink), fill);
 }
 
 /** "harmful in planb" as "harmful" over "in planb". */

@@ -79,7 +79,7 @@ export function drawPanel(parent: Group, panel: Panel, cell: Size, palette: Pale
   const title = shorten(panel.title, longest);
   text(group, title, { x: -margins.left + 4, y: -14 }, palette.ink, 600);
   drawBand(group, panel, scales, palette);
-  leftAxis(group.append('g'), y, panel.ticks, panel.format, width, palette);
+  leftAxis(group.append('g'), y, apart(panel.ticks, y), panel.format, width, palette);
   drawHere(group, panel, scales, palette);
   const bottom = group.append('g').attr('transform', `translate(0,${height})`);
   const ticks = panel.here === null ? panel.xs : layerTicks(panel.xs, width);
@@ -87,6 +87,19 @@ export function drawPanel(parent: Group, panel: Panel, cell: Size, palette: Pale
   text(group, panel.xName, { x: width, y: height + 34, anchor: 'end' }, palette.muted);
   drawRule(group, panel.rules, scales, palette);
   for (const { style, points } of panel.lines) drawLine(group, points, style, scales);
+}
+
+/** Pixels that the label of a tick needs. */
+const labelHeight = 13;
+
+/** Ticks whose labels do not touch; zero goes before all others, and the far before the near. */
+export function apart(ticks: readonly number[], y: (value: number) => number): readonly number[] {
+  const rank = (value: number): number => (value === 0 ? Infinity : Math.abs(value));
+  const kept: number[] = [];
+  for (const tick of ticks.toSorted((a, b) => rank(b) - rank(a))) {
+    if (kept.every((other) => Math.abs(y(other) - y(tick)) >= labelHeight)) kept.push(tick);
+  }
+  return kept;
 }
 
 function drawBand(group: Group, { band }: Panel, { x, y }: Scales, palette: Palette): void {

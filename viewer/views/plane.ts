@@ -3,14 +3,14 @@
  * words once the reader asks for them.
  */
 
-import { pointer, select } from 'd3';
+import { select } from 'd3';
 import type { Problem, RowColumns } from '../../src/contract/api.ts';
 import { fetchPrompt } from '../client.ts';
-import { element, isMoved } from '../dom.ts';
+import { element } from '../dom.ts';
 import { fixed, percent, visible } from '../format.ts';
 import type { Table } from '../format.ts';
 import type { Scene } from '../model.ts';
-import { light, seriesStyle } from '../palette.ts';
+import { light } from '../palette.ts';
 import type { Palette } from '../palette.ts';
 import type { Raster } from '../raster.ts';
 import { flags, shownRows } from '../rows.ts';
@@ -32,8 +32,10 @@ import {
 import type { PlaneData } from './planeParts.ts';
 import { PlaneSwitches } from './planeSwitches.ts';
 import { veil } from './veil.ts';
+import { followCursor } from './follow.ts';
 import { Frame } from './frame.ts';
 import type { FrameActions } from './frame.ts';
+import { styleOf } from './keys.ts';
 import { paper } from './paper.ts';
 import { drawFrameworks, drawPoints, neighbour, planeScales } from './scatter.ts';
 import type { ShiftPlot } from './scatter.ts';
@@ -56,8 +58,6 @@ export class PlaneView {
   #plot: ShiftPlot | null = null;
   #raster: Raster | null = null;
   #cursor: number | null = null;
-  /** Whether the cursor was moved by keys last: then a pointer that lies still does not take it. */
-  #isByKey = false;
   /** The one text that the veil is lifted from. */
   #revealed: { readonly prompt: number; readonly text: string } | null = null;
   readonly #reading = element('p', { class: 'reading' });
@@ -192,7 +192,6 @@ export class PlaneView {
     const scene = this.#scene;
     if (scene === null || this.#data === null) return;
     const { projection, plane, rows } = this.#data;
-    const colours = [scene.before, scene.after].map((name) => this.#colour(scene, name));
     const [before, after] = [scene.before, scene.after].map((name) =>
       coordinates(plane, projection, projection.checkpoints.indexOf(name)),
     );
@@ -203,8 +202,7 @@ export class PlaneView {
       ...places,
       arrows: scene.state.arrows,
       extent: extentOf(scene, projection, plane),
-      beforeColour: colours[0],
-      afterColour: colours[1],
+      ...coloursOf(scene, this.#palette),
       axes: [axisName(projection, 0), axisName(projection, 1)],
       means: meanShifts(places, scene, this.#data),
       cursor: null,
@@ -212,31 +210,12 @@ export class PlaneView {
     };
   }
 
-  #colour(scene: Scene, name: string): string {
-    const index = scene.report.run.checkpoints.findIndex((of) => of.name === name);
-    const isTwin = scene.report.run.checkpoints[index]?.is_twin ?? false;
-    return seriesStyle(this.#palette, Math.max(0, index), isTwin).colour;
-  }
-
   #listen(): void {
-    const plot = select(this.frame.plot);
-    plot.on('pointermove', (event: PointerEvent) => {
-      if (!isMoved(event)) return;
-      this.#isByKey = false;
-      this.#moveTo(this.#rowAt(event));
-    });
-    plot.on('pointerleave', () => {
-      if (!this.#isByKey) this.#moveTo(null);
-    });
-    plot.on('blur', () => this.#moveTo(null));
-    plot.on('click', (event: PointerEvent) => {
-      const row = this.#rowAt(event);
-      this.#act({ row: row === this.#scene?.state.row ? null : row });
-    });
-    plot.on('keydown', (event: KeyboardEvent) => {
-      if (!this.#key(event.key)) return;
-      this.#isByKey = true;
-      event.preventDefault();
+    followCursor(this.frame.plot, {
+      under: (x, y) => this.#rowAt(x, y),
+      moveTo: (row) => this.#moveTo(row),
+      click: (row) => this.#act({ row: row === this.#scene?.state.row ? null : row }),
+      key: (key) => this.#key(key),
     });
   }
 
@@ -246,10 +225,9 @@ export class PlaneView {
     if (!this.frame.plot.hidden) this.#drawOverlay();
   }
 
-  #rowAt(event: PointerEvent): number | null {
+  #rowAt(x: number, y: number): number | null {
     if (this.#plot === null || this.#raster === null || this.frame.plot.hidden) return null;
     const { margins } = planeScales(this.#plot, this.#size());
-    const [x, y] = pointer(event, this.frame.plot);
     const ratio = devicePixelRatio;
     const row = this.#raster.pick((x - margins.left) * ratio, (y - margins.top) * ratio, 10);
     return row < 0 ? null : row;
@@ -356,7 +334,7 @@ export class PlaneView {
     if (plot === null || scene === null || data === null) return null;
     const onPaper: ShiftPlot = {
       ...plot,
-      ...this.#paperColours(scene),
+      ...coloursOf(scene, light),
       cursor: null,
       pinned: scene.state.row,
     };
@@ -380,18 +358,17 @@ export class PlaneView {
     });
   }
 
-  #paperColours(scene: Scene): Pick<ShiftPlot, 'beforeColour' | 'afterColour'> {
-    const kept = this.#palette;
-    this.#palette = light;
-    const beforeColour = this.#colour(scene, scene.before);
-    const afterColour = this.#colour(scene, scene.after);
-    this.#palette = kept;
-    return { beforeColour, afterColour };
-  }
-
   #table(): Table | null {
     const [plot, scene, data] = [this.#plot, this.#scene, this.#data];
     if (plot === null || scene === null || data === null) return null;
     return planeTable(plot, scene, data);
   }
+}
+
+function coloursOf(
+  { report, before, after }: Scene,
+  palette: Palette,
+): Pick<ShiftPlot, 'beforeColour' | 'afterColour'> {
+  const of = (name: string): string => styleOf(report, name, palette).colour;
+  return { beforeColour: of(before), afterColour: of(after) };
 }

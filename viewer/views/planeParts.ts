@@ -14,6 +14,7 @@ import { basisText, length } from '../sentences.ts';
 import type { MeanShift } from '../sentences.ts';
 import { mostTails } from './scatter.ts';
 import type { ShiftPlot } from './scatter.ts';
+import { smallTable } from './smallTable.ts';
 
 const svgNamespace = 'http://www.w3.org/2000/svg';
 
@@ -183,28 +184,16 @@ function pooledShare(
 export function meansTable(means: readonly MeanShift[]): HTMLElement {
   const rows = means.map((mean, i) => {
     const { name, n, region, inPlane } = mean;
-    return element(
-      'tr',
-      {},
-      element('th', { scope: 'row' }, means.length > 1 ? `${i + 1} ${name}` : name),
-      ...[
-        fixed(length(mean), 2),
-        inPlane === null || inPlane === undefined ? '–' : percent(inPlane),
-        count(n),
-        region === null || region === undefined ? '–' : count(region.groups),
-      ].map((cell) => element('td', { class: 'number' }, cell)),
-    );
+    return [
+      means.length > 1 ? `${i + 1} ${name}` : name,
+      fixed(length(mean), 2),
+      inPlane === null || inPlane === undefined ? '–' : percent(inPlane),
+      count(n),
+      region === null || region === undefined ? '–' : count(region.groups),
+    ];
   });
-  const head = ['class', 'length in the plane', 'in-plane share of ‖Δ‖²', 'rows', 'groups'].map(
-    (name, i) => element('th', { scope: 'col', class: i === 0 ? false : 'number' }, name),
-  );
-  return element(
-    'table',
-    { class: 'cosines' },
-    element('caption', {}, 'Mean shifts of the rows shown'),
-    element('thead', {}, element('tr', {}, ...head)),
-    element('tbody', {}, ...rows),
-  );
+  const head = ['class', 'length in the plane', 'in-plane share of ‖Δ‖²', 'rows', 'groups'];
+  return smallTable('Mean shifts of the rows shown', head, rows);
 }
 
 /** A mark and what it stands for. */

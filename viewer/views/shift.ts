@@ -5,24 +5,24 @@ import { element } from '../dom.ts';
 import { count, fixed, withInterval } from '../format.ts';
 import type { Table } from '../format.ts';
 import type { Size } from '../marks.ts';
-import { arrow, split } from '../model.ts';
+import { arrow } from '../model.ts';
 import type { Scene } from '../model.ts';
-import { light, seriesStyle } from '../palette.ts';
+import { light } from '../palette.ts';
 import type { Palette } from '../palette.ts';
 import { shiftSentences } from '../sentences.ts';
 import type { State } from '../state.ts';
-import { swatch } from './curve.ts';
 import { Frame } from './frame.ts';
 import type { FrameActions } from './frame.ts';
-import { paper } from './paper.ts';
-import { columnsFor, drawKey, drawShifts, points } from './shifts.ts';
+import { keyedPaper, pairKeys, stylesOf } from './keys.ts';
+import { columnsFor, drawShifts, points } from './shifts.ts';
 import type { ShiftsPlot } from './shifts.ts';
+import { smallTable } from './smallTable.ts';
 
-const svgNamespace = 'http://www.w3.org/2000/svg';
+const title = 'How far do rows move, layer by layer?';
 
 export class ShiftView {
   readonly frame: Frame;
-  readonly #svg = document.createElementNS(svgNamespace, 'svg');
+  readonly #svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
   readonly #act: (patch: Partial<State>) => void;
   #scene: Scene | null = null;
   #palette: Palette = light;
@@ -42,7 +42,6 @@ export class ShiftView {
   update(scene: Scene, palette: Palette): void {
     this.#scene = scene;
     this.#palette = palette;
-    const title = 'How far do rows move, layer by layer?';
     if (scene.shifts.length === 0) {
       this.frame.extra.replaceChildren();
       this.frame.say(title, [], '');
@@ -76,14 +75,10 @@ export class ShiftView {
   #plot(palette: Palette): ShiftsPlot | null {
     const scene = this.#scene;
     if (scene === null || scene.shifts.length === 0) return null;
-    const order = scene.report.run.checkpoints;
     const all = scene.shifts.flatMap((shift) => shift.points);
     return {
       shifts: scene.shifts,
-      styles: scene.shifts.map(({ pair }) => {
-        const index = order.findIndex(({ name }) => name === split(pair)[1]);
-        return seriesStyle(palette, Math.max(0, index), order[index]?.is_twin ?? false);
-      }),
+      styles: stylesOf(scene.report, scene.shifts, palette),
       sets: [...new Set(all.flatMap((point) => point.sets.map(({ name }) => name)))],
       layers: [...new Set(all.map(({ layer }) => layer))].sort((a, b) => a - b),
       layer: scene.layer,
@@ -141,15 +136,8 @@ export class ShiftView {
   }
 
   #drawLegend(plot: ShiftsPlot): void {
-    const legend = plot.shifts.map((shift, i) =>
-      element(
-        'span',
-        { class: 'key' },
-        swatch(plot.styles[i].colour, plot.styles[i].dash),
-        arrow(shift.pair),
-      ),
-    );
-    this.frame.extra.replaceChildren(element('div', { class: 'legend' }, ...legend));
+    const keys = pairKeys(plot.shifts, plot.styles);
+    this.frame.extra.replaceChildren(element('div', { class: 'legend' }, ...keys));
   }
 
   #readOut(plot: ShiftsPlot): void {
@@ -168,14 +156,9 @@ export class ShiftView {
       method(scene),
     ];
     const size = { width: 860, height: Math.ceil(plot.sets.length / 2) * 200 + 40 };
-    return paper('How far do rows move, layer by layer?', words, size, (svg) => {
-      const top = drawKey(svg, plot, size, light);
-      const panels = document.createElementNS(svgNamespace, 'svg');
-      panels.setAttribute('y', String(top));
-      svg.append(panels);
-      const inner = { width: size.width, height: size.height - top };
-      drawShifts(panels, { ...plot, cursor: null }, inner, light);
-    });
+    return keyedPaper({ title, words, size }, plot, (svg, room) =>
+      drawShifts(svg, { ...plot, cursor: null }, room, light),
+    );
   }
 
   #table(): Table | null {
@@ -233,27 +216,16 @@ function cosineTable({ shifts }: ShiftsPlot, layer: number): HTMLTableElement | 
   );
   const names = [...new Set(at.flatMap((cosines) => cosines.map(({ a, b }) => `${a} ∠ ${b}`)))];
   if (names.length === 0) return null;
-  const rows = names.map((name) =>
-    element(
-      'tr',
-      {},
-      element('th', { scope: 'row' }, name),
-      ...at.map((cosines) => {
-        const found = cosines.find(({ a, b }) => `${a} ∠ ${b}` === name);
-        const words = found === undefined ? '–' : fixed(found.cosine, 2);
-        return element('td', { class: 'number' }, words);
-      }),
-    ),
-  );
-  const head = shifts.map(({ pair }) =>
-    element('th', { scope: 'col', class: 'number' }, arrow(pair)),
-  );
-  const caption = `Cosine between the mean shifts of two sets, layer ${layer}`;
-  return element(
-    'table',
-    { class: 'cosines' },
-    element('caption', {}, caption),
-    element('thead', {}, element('tr', {}, element('th', { scope: 'col' }, 'sets'), ...head)),
-    element('tbody', {}, ...rows),
+  const rows = names.map((name) => [
+    name,
+    ...at.map((cosines) => {
+      const found = cosines.find(({ a, b }) => `${a} ∠ ${b}` === name);
+      return found === undefined ? '–' : fixed(found.cosine, 2);
+    }),
+  ]);
+  return smallTable(
+    `Cosine between the mean shifts of two sets, layer ${layer}`,
+    ['sets', ...shifts.map(({ pair }) => arrow(pair))],
+    rows,
   );
 }
