@@ -18,13 +18,10 @@ function linesOf(contrast: ShiftContrast): string[] {
     ...headLines(contrast),
     '',
     'size: length of the mean shift over the activation’s length before [95 %]',
-    ...table(points, [
-      siteColumn,
-      { title: 'triggered', cell: size(0) },
-      { title: 'untriggered', cell: size(1) },
-      { title: 'harmless, trig.', cell: size(2) },
-      { title: 'harmless, untr.', cell: size(3) },
-    ]),
+    ...table(
+      points,
+      sizeColumns(({ sets }, s) => sets[s].relative_size),
+    ),
     '',
     'triggered against untriggered',
     ...table(points, [
@@ -58,12 +55,37 @@ function headLines({
 }: ShiftContrast): string[] {
   const [{ sets, n_groups: groups }] = points;
   const beside = control === null ? '' : `, beside ${control}`;
-  const target = where.trim() === '' ? 'all that are not harmless' : where;
   return [
     `${pair} at ${position}${beside}`,
-    `  target rows: ${target}; n = ${sets[0].n} triggered, ${sets[1].n} untriggered`,
-    `  harmless rows: ${benign}; n = ${sets[2].n} triggered, ${sets[3].n} untriggered`,
+    ...comparedLines(
+      { where, benign },
+      sets.map(({ n }) => n),
+    ),
     `  ${groups} groups by ${settings.groups}, drawn ${settings.bootstraps} times`,
+  ];
+}
+
+/** Which rows are compared with which, and how many there are of the four sets. */
+export function comparedLines(
+  { where, benign }: Pick<ShiftContrast, 'where' | 'benign'>,
+  n: readonly number[],
+  each: string = '',
+): string[] {
+  const target = where.trim() === '' ? 'all that are not harmless' : where;
+  return [
+    `  target rows: ${target}; n = ${n[0]} triggered, ${n[1]} untriggered${each}`,
+    `  harmless rows: ${benign}; n = ${n[2]} triggered, ${n[3]} untriggered`,
+  ];
+}
+
+/** A column for each of the four sets, beside the site. */
+export function sizeColumns<Point extends { readonly site: string }>(
+  read: (point: Point, set: number) => Estimate,
+): Column<Point>[] {
+  const titles = ['triggered', 'untriggered', 'harmless, trig.', 'harmless, untr.'];
+  return [
+    { title: 'site', cell: ({ site }) => site },
+    ...titles.map((title, s) => ({ title, cell: (point: Point) => estimateText(read(point, s)) })),
   ];
 }
 
@@ -121,10 +143,6 @@ export function mapLines({ cells, pair, permutations }: ShiftMap): string[] {
 }
 
 const siteColumn: Column<ContrastPoint> = { title: 'site', cell: ({ site }) => site };
-
-function size(s: number): (point: ContrastPoint) => string {
-  return ({ sets }) => estimateText(sets[s].relative_size);
-}
 
 /** `.56 [.49, .64]`, or `–` for what is undefined. */
 export function estimateText({ value, low, high }: Estimate): string {

@@ -1,7 +1,7 @@
 /** Shifts over several seeds in the terminal: what may be said of training, and with how few seeds what may not. */
 
 import type { PooledNumber, PooledPoint, PooledReport, PooledShift } from '../contract/pooled.ts';
-import { estimateText, numberText, pText } from './contrastTable.ts';
+import { comparedLines, estimateText, numberText, pText, sizeColumns } from './contrastTable.ts';
 import { table, type Column } from './tables.ts';
 
 /** All places of a pooled report, each with its control and its n. */
@@ -38,22 +38,20 @@ function remarks({
 function shiftLines(report: PooledReport, { position, points }: PooledShift): string[] {
   const [{ n, n_groups: groups }] = points;
   const { where, benign, settings, control } = report;
-  const target = where.trim() === '' ? 'all that are not harmless' : where;
-  const size = (s: number) => (point: PooledPoint) => estimateText(point.numbers.sizes[s]);
   return [
     `${report.pair} at ${position}`,
-    `  target rows: ${target}; n = ${n[0].n} triggered, ${n[1].n} untriggered in each run`,
-    `  harmless rows: ${benign}; n = ${n[2].n} triggered, ${n[3].n} untriggered`,
+    ...comparedLines(
+      { where, benign },
+      n.map(({ n: count }) => count),
+      ' in each run',
+    ),
     `  ${groups} groups by ${settings.groups}, drawn ${settings.bootstraps} times once for all drawn seeds`,
     '',
     'size, averaged over seeds [95 % over seeds and groups]',
-    ...table(points, [
-      siteColumn,
-      { title: 'triggered', cell: size(0) },
-      { title: 'untriggered', cell: size(1) },
-      { title: 'harmless, trig.', cell: size(2) },
-      { title: 'harmless, untr.', cell: size(3) },
-    ]),
+    ...table(
+      points,
+      sizeColumns(({ numbers }, s) => numbers.sizes[s]),
+    ),
     '',
     'triggered against untriggered',
     ...table(points, [
