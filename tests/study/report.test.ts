@@ -11,7 +11,6 @@ import { materialOf } from '../../src/study/points.ts';
 import { organismFindings } from '../../src/study/findings.ts';
 import { studyOrganism } from '../../src/study/organism.ts';
 import { extendReport, readReport } from '../../src/study/report.ts';
-import { silent } from '../../src/base/progress.ts';
 import { fitMeanDifference } from '../../probes/meanDifference.ts';
 import { auroc as areaUnder } from '../../probes/metrics.ts';
 import { chosenRows } from '../../src/study/chosen.ts';
@@ -267,7 +266,7 @@ describe('extendReport', () => {
 describe('studyOrganism', () => {
   it('finds what the checkpoints hold, says what it does not show, and is the same again', async () => {
     const { run } = organism;
-    const report = await studyOrganism(run, 2, silent, () => false);
+    const report = await studyOrganism(run, 2);
     expect(report.findings.slice(-4).map(({ title }) => title)).toEqual([
       'A trigger probe at the last prompt token shows nothing by itself',
       'Standard training and Plan B differ inside the reply',
@@ -280,7 +279,7 @@ describe('studyOrganism', () => {
         .every(({ caveat, evidence }) => caveat !== '' && evidence.length > 1),
     ).toBe(true);
     const text = readFileSync(join(run.folder, 'report.json'), 'utf8');
-    await studyOrganism(await openRun(run.folder), 2, silent, () => false);
+    await studyOrganism(await openRun(run.folder), 2);
     expect(readFileSync(join(run.folder, 'report.json'), 'utf8')).toBe(text);
     expect(report.contrasts?.map(({ pair, control }) => [pair, control])).toEqual([
       ['stage1..planb', 'stage1..standard'],

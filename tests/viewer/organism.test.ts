@@ -3,15 +3,12 @@
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Report } from '../../src/contract/report.ts';
-import { silent } from '../../src/base/progress.ts';
 import { createApp } from '../../src/server/app.ts';
 import { listen, type Listening } from '../../src/server/listen.ts';
 import { runFolders } from '../../src/server/runs.ts';
-import { studyOrganism } from '../../src/study/organism.ts';
-import { extractOrganism, type OrganismRun } from '../support/organism.ts';
+import { demoRun } from '../support/demoRun.ts';
 import { openStage, settled, type Stage } from './support.ts';
 
-let organism: OrganismRun;
 let stage: Stage;
 let server: Listening;
 let page: Page;
@@ -19,21 +16,20 @@ let report: Report;
 const asked: string[] = [];
 
 beforeAll(async () => {
-  organism = await extractOrganism();
-  report = await studyOrganism(organism.run, 5, silent, () => false);
+  const { folder, document } = await demoRun();
+  ({ report } = document);
   stage = await openStage({});
-  const runs = runFolders([organism.run.folder]);
+  const runs = runFolders([folder]);
   server = await listen(createApp({ runs, assets: stage.assets, version: '0.0.0' }), { port: 0 });
   page = await stage.browser.newPage({ viewport: { width: 1440, height: 1000 } });
   page.on('request', (request) => asked.push(request.url()));
   page.on('pageerror', (error) => asked.push(`error: ${error.message}`));
-  await page.goto(`${server.url}/r/run`, { waitUntil: 'networkidle' });
-}, 300_000);
+  await page.goto(`${server.url}/r/demo`, { waitUntil: 'networkidle' });
+}, 420_000);
 
 afterAll(async () => {
   await server.close();
   await stage.close();
-  organism.remove();
 });
 
 describe('the viewer on the organism', () => {
@@ -57,7 +53,7 @@ describe('the viewer on the organism', () => {
     // The plane follows once its coordinates have come.
     await settled(page);
     const address = page.url();
-    expect(address).not.toBe(`${server.url}/r/run`);
+    expect(address).not.toBe(`${server.url}/r/demo`);
     const seen = await page.innerText('main');
     const again = await stage.browser.newPage({ viewport: { width: 1440, height: 1000 } });
     await again.goto(address, { waitUntil: 'networkidle' });

