@@ -15,7 +15,8 @@ const { shouldStop } = stopOnParent();
 
 await withMultiply(async (multiply) => {
   let opened: { readonly run: Run; readonly tools: Tools } | undefined;
-  for await (const [request] of requests as AsyncIterable<[CrewRequest]>) {
+  for await (const parts of requests) {
+    const [request]: CrewRequest[] = parts;
     if ('stop' in request) continue;
     try {
       opened ??= await open(request.folder, multiply);

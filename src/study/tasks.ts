@@ -77,7 +77,7 @@ export async function perform(
       const geometry = await geometryOf(run, task.request, working);
       return geometry === null ? {} : { geometries: [geometry] };
     }
-    case 'map':
+    default:
       return { maps: [await shiftMap(run, task.request, shouldStop)] };
   }
 }
@@ -95,26 +95,26 @@ export async function inOrder<Task, Found>(
   deliver: (found: Found, task: Task) => Promise<void>,
 ): Promise<void> {
   const waiting = new Map<number, Found>();
-  let next = 0;
-  let delivered = 0;
-  let hasFailed = false;
+  const at = { next: 0, delivered: 0, hasFailed: false };
   let turn = Promise.resolve();
   const deliverReady = async (): Promise<void> => {
-    for (let found = waiting.get(delivered); found !== undefined; found = waiting.get(delivered)) {
-      waiting.delete(delivered);
-      await deliver(found, tasks[delivered++]);
+    for (;;) {
+      const found = waiting.get(at.delivered);
+      if (found === undefined) return;
+      waiting.delete(at.delivered);
+      await deliver(found, tasks[at.delivered++]);
     }
   };
   const lane = async (): Promise<void> => {
     try {
-      while (next < tasks.length && !hasFailed) {
-        const mine = next++;
+      while (at.next < tasks.length && !at.hasFailed) {
+        const mine = at.next++;
         waiting.set(mine, await work(tasks[mine]));
         turn = turn.then(deliverReady);
         await turn;
       }
     } catch (error) {
-      hasFailed = true;
+      at.hasFailed = true;
       throw error;
     }
   };

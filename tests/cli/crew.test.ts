@@ -29,7 +29,9 @@ const place = { position: 'last', siteKind: 'resid_post' };
 const chance = { groups: 'topic', folds: 5, seed: 0 };
 const fit = { c: 1, standardise: false, intercept: true, shuffles: 20 };
 const curve = {
-  ...{ ...place, ...chance, ...fit },
+  ...place,
+  ...chance,
+  ...fit,
   checkpoint: 'planb',
   estimator: 'logistic',
   label: 'harmful',
@@ -44,7 +46,9 @@ const tasks: readonly StudyTask[] = [
   {
     kind: 'contrast',
     request: {
-      ...{ ...pair, settings, control: null },
+      ...pair,
+      settings,
+      control: null,
       where: 'split=C',
       benign: '!harmful',
       trigger: 'triggered',

@@ -89,10 +89,12 @@ describe('takeLock', () => {
     const path = scratchPath('lock');
     const release = await takeLock(path);
     const order: string[] = [];
-    const second = takeLock(path, { waitMs: 20_000 }).then(async (give) => {
+    const takesSecond = async (): Promise<void> => {
+      const give = await takeLock(path, { waitMs: 20_000 });
       order.push('second');
       await give();
-    });
+    };
+    const second = takesSecond();
     await sleep(100);
     order.push('first');
     await release();
