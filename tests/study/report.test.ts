@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Report } from '../../src/contract/report.ts';
@@ -19,7 +19,9 @@ import { here } from '../../src/math/multiply.ts';
 import { takeRows } from '../../src/math/rows.ts';
 import { score } from '../../probes/probe.ts';
 import { probedCurve } from '../support/curve.ts';
+import { demoRun } from '../support/demoRun.ts';
 import { extractOrganism, type OrganismRun } from '../support/organism.ts';
+import { scratchPath } from '../support/scratch.ts';
 
 let organism: OrganismRun;
 beforeAll(async () => {
@@ -265,22 +267,17 @@ describe('extendReport', () => {
 
 describe('studyOrganism', () => {
   it('finds what the checkpoints hold, says what it does not show, and is the same again', async () => {
-    const { run } = organism;
-    const report = await studyOrganism(run, 2);
-    expect(report.findings.slice(-4).map(({ title }) => title)).toEqual([
+    const demo = await demoRun();
+    const { report } = demo.document;
+    expect(report.findings.map(({ title }) => title)).toEqual([
       'A trigger probe at the last prompt token shows nothing by itself',
       'Standard training and Plan B differ inside the reply',
       'Training without the trigger moved triggered replies',
       'That both shifts point the same way decides nothing',
     ]);
     expect(
-      report.findings
-        .slice(-4)
-        .every(({ caveat, evidence }) => caveat !== '' && evidence.length > 1),
+      report.findings.every(({ caveat, evidence }) => caveat !== '' && evidence.length > 1),
     ).toBe(true);
-    const text = readFileSync(join(run.folder, 'report.json'), 'utf8');
-    await studyOrganism(await openRun(run.folder), 2);
-    expect(readFileSync(join(run.folder, 'report.json'), 'utf8')).toBe(text);
     expect(report.contrasts?.map(({ pair, control }) => [pair, control])).toEqual([
       ['stage1..planb', 'stage1..standard'],
       ['stage1..planb', 'stage1..standard'],
@@ -288,12 +285,19 @@ describe('studyOrganism', () => {
       ['stage1..standard', null],
     ]);
     expect([report.maps?.length, report.geometries?.length]).toEqual([2, 4]);
-  }, 240_000);
+    // Several processes made it; this one comes to the same bytes.
+    const folder = scratchPath('demo');
+    cpSync(demo.folder, folder, { recursive: true });
+    const text = `${JSON.stringify(report, null, 1)}\n`;
+    writeFileSync(join(folder, 'report.json'), text);
+    await studyOrganism(await openRun(folder), 200);
+    expect(readFileSync(join(folder, 'report.json'), 'utf8')).toBe(text);
+  }, 420_000);
 });
 
 describe('organismFindings', () => {
   it('says the opposite when the numbers do', async () => {
-    const report = await readReport(organism.run);
+    const { report } = (await demoRun()).document;
     const flat = (c: Report['curves'][number], auroc: number): Report['curves'][number] => ({
       ...c,
       points: c.points.map((point) => ({ ...point, auroc, low: auroc - 0.05, high: auroc + 0.05 })),
@@ -312,7 +316,7 @@ describe('organismFindings', () => {
   });
 
   it('says nothing about curves that are not there', async () => {
-    const report = await readReport(organism.run);
+    const { report } = (await demoRun()).document;
     expect(organismFindings({ ...report, curves: [], shifts: [] })).toEqual([]);
   });
 });
