@@ -226,13 +226,10 @@ describe('probeCurve', () => {
     await expect(probedCurve(organism.run, { ...request, ...change })).rejects.toThrow(message);
   });
 
-  it('keeps trigger pairs on one side: groups may be pairs, but a group per row leaks', async () => {
-    const curve = await probedCurve(organism.run, {
-      ...request,
-      label: 'triggered',
-      where: '',
-      groups: 'pair',
-    });
+  it('makes folds of trigger pairs, which split topics, only where that is asked for', async () => {
+    const asked = { ...request, label: 'triggered', where: '', groups: 'pair' };
+    await expect(probedCurve(organism.run, asked)).rejects.toMatchObject({ code: 'SPLIT_LEAKS' });
+    const curve = await probedCurve(organism.run, { ...asked, splitsTopics: true });
     expect(curve.points[0].n_groups).toBe(440);
   });
 });
