@@ -34,8 +34,7 @@ export function takeRows(x: Rows, index: ArrayLike<number>): Rows {
 
 /** Where the first number stands that is infinite or none, or −1. */
 export function firstNotFinite({ data }: Rows): number {
-  // A finite number times 0 is 0, and any other is none.
-  let sum = 0;
-  for (let at = 0; at < data.length; at++) sum += data[at] * 0;
-  return sum === 0 ? -1 : data.findIndex((value) => !Number.isFinite(value));
+  // Not by `findIndex`, which costs a call for each number.
+  for (let at = 0; at < data.length; at++) if (!Number.isFinite(data[at])) return at;
+  return -1;
 }

@@ -12,7 +12,7 @@ import type { DetectArgs } from '../specs/detect.ts';
 
 export async function run(args: DetectArgs, io: Io): Promise<number> {
   const recorded = await openRun(args.run);
-  const { label, where = '', groups, seed } = args;
+  const { label, where = '', groups, seed, splitTopics: splitsTopics = false } = args;
   const position = args.position ?? recorded.manifest.positions[0].name;
   const checkpoints = args.checkpoints ?? recorded.manifest.checkpoints.map(({ name }) => name);
   const sites = sitesOf(args, recorded);
@@ -21,9 +21,13 @@ export async function run(args: DetectArgs, io: Io): Promise<number> {
   for (const checkpoint of checkpoints) {
     for (const site of sites) {
       if (io.shouldStop()) throw endedEarly();
+      const rows = { position, label, where, groups };
       const request = {
-        ...{ checkpoint, site, position, label, where, groups, seed },
-        ...(args.splitTopics === true ? { splitsTopics: true } : {}),
+        ...rows,
+        checkpoint,
+        site,
+        seed,
+        ...(splitsTopics ? { splitsTopics } : {}),
       };
       scans.push(await detect(recorded, request));
       io.progress.update(scans.length, `${site} of ${checkpoint}`);
