@@ -267,3 +267,27 @@ describe('refits on shuffled labels', () => {
     });
   });
 });
+
+describe('fitMany with fewer rows than columns', () => {
+  it('begins among all columns where it ended among the rows: one look, and no step', async () => {
+    const [rows, labels] = data.wide;
+    const train = Int32Array.from({ length: 20 }, (_, i) => i);
+    const problems = [0.01, 1, 30].map((c) => ({
+      train,
+      labels,
+      c,
+      tolerance: gradientTolerance,
+    }));
+    let wide = 0;
+    const framing = { standardise: true, intercept: true };
+    await through(
+      fitMany(rows, problems, framing, () => undefined),
+      async (product) => {
+        if (product.a.n === 20 && product.a.d === 50) wide++;
+        return multiplyHere(product);
+      },
+    );
+    // The inner products of the rows, and the scores of all fits once.
+    expect(wide).toBe(2);
+  });
+});
