@@ -103,8 +103,13 @@ function wordsOfPrompt({ body }: Prompt): readonly string[] {
   return body.messages.flatMap(({ content }) => wordsOf(content));
 }
 
-function splitsFor({ folds }: JudgedRows): readonly Split[] {
-  return splitsOf(folds, new Set(folds).size);
+/** What stands beside a number asks for the same splits a dozen times. */
+const splitsKnown = new WeakMap<Int32Array, readonly Split[]>();
+
+export function splitsFor({ folds }: Pick<JudgedRows, 'folds'>): readonly Split[] {
+  const known = splitsKnown.get(folds) ?? splitsOf(folds, new Set(folds).size);
+  splitsKnown.set(folds, known);
+  return known;
 }
 
 /** Scores of every row by the fit that has not seen its fold. */

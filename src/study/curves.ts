@@ -58,6 +58,8 @@ export interface CurveOptions {
   /** Curves of earlier commands; one with the same id, made by this version, is taken as it is. */
   readonly known?: readonly ProbeCurve[];
   readonly shouldStop?: ShouldStop;
+  /** Told after each site, of a known curve as well. */
+  readonly onSite?: (site: string) => void;
   /** Carries out large products; in this language if left out. */
   readonly multiply?: Multiply | undefined;
 }
@@ -68,12 +70,15 @@ export async function probeCurve(
   request: CurveRequest,
   options: CurveOptions = {},
 ): Promise<ProbeCurve> {
-  const { known = [], shouldStop = () => false } = options;
+  const { known = [], shouldStop = () => false, onSite = () => undefined } = options;
   const sites = sitesOfKind(run, request.checkpoint, request.siteKind);
   const chosen = rowsFor(run, request);
   const id = curveId(request);
   const before = known.find((curve) => curve.id === id);
-  if (before !== undefined && isAnswer(before, sites.length, options)) return before;
+  if (before !== undefined && isAnswer(before, sites.length, options)) {
+    sites.forEach(onSite);
+    return before;
+  }
   const baselines =
     options.baselines === false ? [] : await baselinesOf(run, request, chosen, options);
   const judged: JudgedSite[] = [];
@@ -92,6 +97,7 @@ export async function probeCurve(
     if (nested !== undefined) {
       await through(nested.offer(material.rows, strengthsAt(site, request)), options.multiply);
     }
+    onSite(site);
   }
   const { nulls, maxima } = asFamily(judged);
   const points = judged.map(({ point }, i) => ({

@@ -29,7 +29,6 @@ import {
   type SplitOptions,
 } from '../../probes/evaluate.ts';
 import { familyP, maximaOf, standardised, type StandardisedSite } from '../../probes/families.ts';
-import { splitsOf, type Split } from '../../probes/folds.ts';
 import { averagePrecision, brierScore, calibration, logLoss } from '../../probes/metrics.ts';
 import { onlineCode } from '../../probes/onlineCode.ts';
 import { tprAtFpr } from '../../probes/operating.ts';
@@ -39,6 +38,7 @@ import {
   directionsAt,
   marginOver,
   marginsOver,
+  splitsFor,
   type JudgedRows,
   type ScoredBaseline,
 } from './baselines.ts';
@@ -115,10 +115,6 @@ export function materialOf(
     },
     lookAt: (probe) => attentionOf(probe, bags),
   };
-}
-
-function splitsFor({ folds }: JudgedRows): readonly Split[] {
-  return splitsOf(folds, new Set(folds).size);
 }
 
 /** Scores of the test rows of each fold as one, `[n]`. */

@@ -48,7 +48,12 @@ async function runOnRun(args: RunArgs, io: Io, multiply: Multiply): Promise<numb
   const curves: ProbeCurve[] = [];
   const promptBaselines: PromptBaselines = new Map();
   noteStraddling(args, recorded, io);
-  io.progress.begin('probes', requests.length, 'curves');
+  const total = requests.reduce(
+    (sum, { checkpoint, siteKind }) => sum + sitesOfKind(recorded, checkpoint, siteKind).length,
+    0,
+  );
+  let done = 0;
+  io.progress.begin('probes', total, 'sites');
   for (const request of requests) {
     const curve = await probeCurve(recorded, request, {
       promptBaselines,
@@ -58,11 +63,12 @@ async function runOnRun(args: RunArgs, io: Io, multiply: Multiply): Promise<numb
       control: args.controlTask === true,
       nested: args.nested === true,
       multiply,
+      onSite: (site) =>
+        io.progress.update(++done, `${site} of ${request.checkpoint} at ${request.position}`),
       onlineCode: args.onlineCode === true,
     });
     await extendReport(recorded, { curves: [curve] }, io.progress);
     curves.push(curve);
-    io.progress.update(curves.length, `${request.checkpoint} at ${request.position}`);
   }
   const { shifts, projections } = await movements(args, recorded, requests, { io, multiply });
   await extendReport(recorded, { shifts, projections }, io.progress);
