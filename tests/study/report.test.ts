@@ -231,6 +231,10 @@ describe('probeCurve', () => {
     await expect(probedCurve(organism.run, asked)).rejects.toMatchObject({ code: 'SPLIT_LEAKS' });
     const curve = await probedCurve(organism.run, { ...asked, splitsTopics: true });
     expect(curve.points[0].n_groups).toBe(440);
+    expect(curve.settings.splits_topics).toBe(true);
+    expect(curve.remarks?.[0]).toBe(
+      'folds split topics, as asked: it may know test rows by their topic',
+    );
   });
 });
 
