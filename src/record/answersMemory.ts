@@ -1,7 +1,7 @@
 /** How much memory will answering take? Added up from what was seen to matter, before it starts. */
 
 import { parametersOf } from '../../models/model.ts';
-import { predictPeakBytes } from '../runtime/budget.ts';
+import { bytesOfPrompt, predictPeakBytes } from '../runtime/budget.ts';
 import { roomFor } from '../runtime/cache.ts';
 import { mostAtOnce } from '../runtime/decoder.ts';
 import type { Batch } from './batches.ts';
@@ -62,9 +62,6 @@ export function answersPeakBytes(plan: AnswersPlan): number {
     prepared.length * bytesOfPrompt
   );
 }
-
-/** A prompt with its columns, tokens and answer, as the program holds it. */
-const bytesOfPrompt = 6000;
 
 /** All that is read in pieces, steps of one token left aside. */
 function readingsOf(plan: AnswersPlan, batches: readonly Batch[]): Reading[] {

@@ -11,7 +11,7 @@ import type { Manifest } from '../contract/manifest.ts';
 import { scratchBytes } from '../files/scratch.ts';
 import { largestOf } from '../math/vectors.ts';
 import { parametersOf } from '../../models/model.ts';
-import { processBytes } from '../runtime/budget.ts';
+import { bytesOfPrompt, processBytes } from '../runtime/budget.ts';
 import type { RunIdentity } from './manifest.ts';
 import { cacheFloats, cacheShape } from './caches.ts';
 import { sharesPasts } from './segments.ts';
@@ -41,7 +41,7 @@ const float = 4;
 
 /** Bytes of memory at the peak of a plan of this kind. */
 export function peakBytes(plan: Plan, kind: PlanKind = plan.kind): number {
-  if (kind === 'whole') return peakOfWhole(plan);
+  if (kind === 'whole') return peakOfWhole(plan) + plan.prepared.length * bytesOfPrompt;
   const batchTokens = largestOf(plan.passes.map((p) => p.segments.length * p.length));
   return peakOfStreamed(plan, batchTokens);
 }
@@ -67,7 +67,11 @@ function peakOfStreamed(plan: Plan, batchTokens: number): number {
     ...plan.checkpoints.map((checkpoint) => {
       const stages = stagesOf(checkpoint.sites, checkpoint.model);
       const load = { plan, checkpoint, tokens: Math.max(batchTokens, plan.longest) };
-      return processBytes + Math.max(...stages.map((stage) => bytesAt(stage, load)));
+      return (
+        processBytes +
+        plan.prepared.length * bytesOfPrompt +
+        Math.max(...stages.map((stage) => bytesAt(stage, load)))
+      );
     }),
   );
 }

@@ -31,6 +31,9 @@ export interface Workload {
 /** Node with onnxruntime and a small tokenizer loaded, before any model. */
 export const processBytes: number = 110 * 2 ** 20;
 
+/** A prompt with its columns and tokens, and an answer, as the program holds it. */
+export const bytesOfPrompt: number = 6000;
+
 /** Bytes that the process will hold at its peak. */
 export function predictPeakBytes(work: Workload): number {
   const float = 4;
