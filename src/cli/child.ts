@@ -41,7 +41,9 @@ export function workerEnvironment(
   // glibc raises these thresholds by itself after the first large free, and then keeps what is
   // freed; naming them, at glibc's own first value, turns that off. Other libcs do not read them.
   const thresholds = { MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '131072' };
-  const malloc = platform === 'linux' ? thresholds : {};
+  // What is given back is asked for again: in pages of 2 MB that takes a fraction of the faults.
+  const pages = { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1' };
+  const malloc = platform === 'linux' ? { ...thresholds, ...pages } : {};
   return { ...malloc, ...env, ORT_DISABLE_TELEMETRY: '1' };
 }
 

@@ -11,6 +11,7 @@ describe('workerEnvironment', () => {
   it('names the thresholds of malloc on Linux, and leaves those that the user named', () => {
     expect(workerEnvironment({ MALLOC_TRIM_THRESHOLD_: '1' }, 'linux')).toEqual({
       ORT_DISABLE_TELEMETRY: '1',
+      GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1',
       MALLOC_TRIM_THRESHOLD_: '1',
       MALLOC_MMAP_THRESHOLD_: '131072',
     });

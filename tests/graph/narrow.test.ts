@@ -46,6 +46,19 @@ describe('narrow', () => {
     for (const [key, bits] of all) expect(few.get(key)?.equals(bits), key).toBe(true);
   });
 
+  it.each([
+    ['a product with its left side turned', 'Gemm', { transA: { kind: 'int', value: 1 } }],
+    ['attention, where rows see each other', 'Attention', {}],
+  ] as const)('does not gather before %s', (_, op, attributes) => {
+    const g = new Builder('test');
+    const rows = g.input('rows', 'int64', ['rows']);
+    const x = g.input('x', 'float32', ['tokens', 2]);
+    const weight = g.floats('weight', [2, 2], Float32Array.of(1, 2, 3, 4));
+    const y = g.node(op, [x, weight], ['tokens', 2], attributes);
+    const graph = narrow(g.finish([g.named('y', g.gather(y, rows))]));
+    expect(graph.nodes.map((node) => node.op)).toEqual([op, 'Gather', 'Identity']);
+  });
+
   it('gathers before what works row by row, up to attention and to what others read', () => {
     const g = new Builder('test');
     const rows = g.input('rows', 'int64', ['rows']);
