@@ -50,7 +50,7 @@ for (const [name, [model, prompts, options]] of Object.entries(cases)) {
     const line = [
       cli,
       isAnswers ? 'generate' : 'extract',
-      `m=${model}`,
+      `m=${String(model)}`,
       '--prompts',
       file,
       '--out',
