@@ -12,7 +12,8 @@ import { parametersOf } from '../../models/model.ts';
 import { openSession, type Session } from '../runtime/session.ts';
 import { diskOf, scratchOf } from './foresight.ts';
 import { elsewhere, type Plan, type PlannedCheckpoint } from './plan.ts';
-import { tokensOf } from './segments.ts';
+import { tokensOf, type Pass } from './segments.ts';
+import { movedShare } from './sharing.ts';
 import { headGroups, stagesOf, threadsFor, wantsLogits } from './stages.ts';
 import { wantedRows } from './wantedRows.ts';
 
@@ -39,8 +40,10 @@ export interface Amounts {
   readonly hasDoctor: boolean;
 }
 
-/** Bytes a second that are written, read back and digested. */
-const bytesPerSecond = 5e8;
+/** Bytes a second of rows that are put into their places, forced to disk, read back and digested. */
+const storedPerSecond = 4.5e7;
+/** Bytes a second of streams between stages. */
+const movedPerSecond = 1.5e8;
 /** Process, folders and files. */
 const fixedSeconds = 0.15;
 /** The doctor's passes through a model, and the tokens of one. */
@@ -52,8 +55,8 @@ const leastSeconds = 0.04;
 
 /** Seconds that a plan will take on this machine, as it is now. */
 export async function predictSeconds(plan: Plan, hasDoctor: boolean): Promise<number> {
-  const moved = diskOf(plan) * 2 + movedByScratch(plan);
-  let seconds = fixedSeconds + moved / bytesPerSecond;
+  let seconds =
+    fixedSeconds + diskOf(plan) / storedPerSecond + movedByScratch(plan) / movedPerSecond;
   const known = new Map<string, Rates>();
   for (const checkpoint of plan.checkpoints) {
     const { model, record } = checkpoint;
@@ -93,12 +96,17 @@ export function amountsOf(plan: Plan, checkpoint: PlannedCheckpoint, hasDoctor: 
   return {
     kind: plan.kind,
     blocks: stages.filter(({ kind }) => kind === 'block').length,
-    passes: plan.passes.map(tokensOf),
+    passes: plan.passes.map((pass) => tokensOf(pass) + pastOf(pass) * movedShare(model)),
     headRows: hasHead ? rows : 0,
     headBlocks: hasHead ? (vocabulary * wordWidth) / block : 0,
     headRuns: plan.kind === 'whole' ? plan.passes.length : headGroups(plan, model).length,
     hasDoctor: hasDoctor && record.twin_seed === null,
   };
+}
+
+/** Cached tokens that go into a pass. */
+function pastOf({ segments, past }: Pass): number {
+  return segments.length * past;
 }
 
 /** Each stage reads what the one before wrote. */
