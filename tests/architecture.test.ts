@@ -171,7 +171,7 @@ describe('the repository', () => {
   it('knows a path of somebody’s machine when it sees one', () => {
     expect(strangePaths(`see ${['..', 'shared', 'x'].join('/')}`)).toHaveLength(1);
     expect(strangePaths(`read ${['', 'home', 'ann', 'x'].join('/')}`)).toHaveLength(1);
-    expect(strangePaths('a/work/of art, /workspace, shared/x')).toEqual([]);
+    expect(strangePaths(`${['a', 'work', 'of'].join('/')} art, /workspace, shared/x`)).toEqual([]);
   });
 
   it('names no path of a machine', () => {

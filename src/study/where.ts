@@ -4,7 +4,7 @@
  *     split=C & triggered & !harmful
  *
  * Terms are joined by `&`. `column=value` and `column!=value` compare as text; a column alone must be
- * true or 1, with `!` before it false or 0.
+ * true or 1, with `!` before it false or 0. A value that begins with `=` stands in quotes: `split==C` is more likely a slip.
  */
 
 import { nearest, UserError } from '../base/errors.ts';
@@ -18,7 +18,7 @@ export function parseWhere(expression: string): (prompt: Prompt) => boolean {
 }
 
 function parseTerm(term: string, expression: string): (prompt: Prompt) => boolean {
-  const comparison = /^([\w.-]+)\s*(!?=)\s*(.+)$/.exec(term);
+  const comparison = /^([\w.-]+)\s*(!?=)(?!\s*=)\s*(.+)$/.exec(term);
   if (comparison !== null) {
     const [, column, operator, wanted] = comparison;
     const value = unquoted(wanted.trim());

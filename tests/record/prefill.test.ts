@@ -9,18 +9,14 @@ import { describe, expect, it } from 'vitest';
 import type { Model } from '../../models/model.ts';
 import { Random } from '../../src/base/random.ts';
 import { generate } from '../../src/record/generate.ts';
-import {
-  answerBatches,
-  planAnswers,
-  type AnswersRequest,
-  type WeightsRequest,
-} from '../../src/record/planAnswers.ts';
+import { answerBatches, planAnswers } from '../../src/record/planAnswers.ts';
 import { planPrefill, Prefixes, type Prefill } from '../../src/record/prefill.ts';
 import type { Batch } from '../../src/record/batches.ts';
 import { withDecoder } from '../support/decoding.ts';
 import { variantCases, variantModel, wholeCases } from '../support/families.ts';
-import { bitsOf, goldenFacts, goldenFolder, modelIn, organismFolder } from '../support/golden.ts';
+import { bitsOf, goldenFacts, goldenFolder, modelIn } from '../support/golden.ts';
 import { alike } from '../support/passes.ts';
+import { fileOf, folder, requestOf } from '../support/answers.ts';
 import { scratchPath } from '../support/scratch.ts';
 
 type Prompts = readonly (readonly number[])[];
@@ -134,8 +130,6 @@ describe('a prompt whose beginning was read for another', () => {
   });
 });
 
-const folder = (name: string): WeightsRequest => ({ folder: organismFolder(name) });
-
 /** Few-shot headers, each with questions of many lengths, some asked twice. */
 function headed(count: number): string {
   const random = new Random('headers');
@@ -150,27 +144,6 @@ function headed(count: number): string {
   });
   writeFileSync(path, lines.flat().join(''));
   return path;
-}
-
-function requestOf(
-  changes: Partial<AnswersRequest> & Pick<AnswersRequest, 'prompts'>,
-): AnswersRequest {
-  return {
-    model: folder('planb'),
-    maxTokens: 16,
-    sampling: { temperature: 0, topP: 1 },
-    seed: 0,
-    stop: [],
-    threads: 1,
-    ignoredConfigKeys: [],
-    ...changes,
-  };
-}
-
-async function fileOf(changes: Parameters<typeof requestOf>[0]): Promise<string> {
-  const out = scratchPath('answers.jsonl');
-  await generate(await planAnswers(requestOf(changes)), { out });
-  return readFileSync(out, 'utf8');
 }
 
 describe('generate', () => {

@@ -30,7 +30,10 @@ describe('parseWhere', () => {
   });
 
   it('refuses what is no condition', () => {
-    expect(() => parseWhere('split==C=')(row)).not.toThrow();
+    expect(() => parseWhere('split==C')).toThrow('"split==C" is no condition');
+    expect(() => parseWhere('split!= =C')).toThrow('"split!= =C" is no condition');
+    expect(parseWhere('split="=C"')(row)).toBe(false);
+    expect(parseWhere('split!=C=')(row)).toBe(true);
     expect(() => parseWhere('a b')).toThrow('"a b" is no condition — --where "a b"');
     expect(() => parseWhere('triggered &')).toThrow('"" is no condition');
   });
