@@ -268,6 +268,36 @@ describe('refits on shuffled labels', () => {
   });
 });
 
+describe('fitLogistic where steps are taken in float32', () => {
+  it('ends by a gradient that float64 finds below the tolerance', () => {
+    // 2¹⁷ numbers and more, far from the origin, where float32 sums are off by more than the tolerance.
+    const [n, d, c] = [700, 200, 0.5];
+    const random = new Random('columns');
+    const rows = rowsOf(
+      n,
+      d,
+      Float64Array.from({ length: n * d }, () => 3 + random.normal()),
+    );
+    const labels = Uint8Array.from({ length: n }, () => random.below(2));
+    const { coef, intercept } = fitLogistic(rows, labels, { c });
+    const gradient = Float64Array.from(coef);
+    let shift = 0;
+    for (let i = 0; i < n; i++) {
+      const x = rowAt(rows, i);
+      let at = intercept;
+      for (let j = 0; j < d; j++) at += x[j] * coef[j];
+      const off = c * (sigmoid(at) - labels[i]);
+      shift += off;
+      for (let j = 0; j < d; j++) gradient[j] += off * x[j];
+    }
+    // The solver looks from the middle of the rows: here each entry has the mean times the intercept's besides.
+    for (let j = 0; j < d; j++) {
+      expect(Math.abs(gradient[j])).toBeLessThan(10 * gradientTolerance);
+    }
+    expect(Math.abs(shift)).toBeLessThan(2 * gradientTolerance);
+  });
+});
+
 describe('fitMany with fewer rows than columns', () => {
   it('begins among all columns where it ended among the rows: one look, and no step', async () => {
     const [rows, labels] = data.wide;
