@@ -111,6 +111,7 @@ function matrixOf(lines: readonly string[][], path: string): Rows {
   const isHead = lines[0].every((cell) => !Number.isFinite(Number(cell)) || cell === '');
   const body = isHead ? lines.slice(1) : lines;
   const d = body[0]?.length ?? 0;
+  refuseNumbered(lines[0], path);
   const data = new Float64Array(body.length * d);
   body.forEach((cells, i) => {
     const where = `${path}, line ${i + 1 + (isHead ? 1 : 0)}`;
@@ -132,4 +133,13 @@ function matrixOf(lines: readonly string[][], path: string): Rows {
     });
   });
   return { n: body.length, d, data };
+}
+
+/** What pandas writes above columns without names looks like a row, and would be one too many. */
+function refuseNumbered(cells: readonly string[], path: string): void {
+  if (cells.length < 3 || cells.some((cell, j) => cell !== String(j))) return;
+  throw new UserError('SHAPE_MISMATCH', 'the first line numbers its columns from 0', {
+    where: path,
+    fix: 'Save without it: to_csv(path, header=False, index=False). If it is a row, write its numbers with a decimal point.',
+  });
 }

