@@ -54,7 +54,7 @@ const session = opening.result;
 const product = await productSession();
 
 await withFolder(async (folder) => {
-  const run = await openRunWriter(folder, identityOf(plan, plan.checkpoints), 'float32');
+  const run = await openRunWriter(folder, await identityOf(plan, plan.checkpoints), 'float32');
   const writer = await run.openCheckpoint('m', filesOf());
   const passes = [];
   const products = [];

@@ -12,6 +12,7 @@ import { join, resolve } from 'node:path';
 import { type ErrorCode, isErrno, UserError } from '../base/errors.ts';
 import { canonicalJson, isJsonObject, type JsonObject, parseJson } from '../base/json.ts';
 import { explainFileError, sha256OfStream } from './atomic.ts';
+import { sha256Beside } from './digest.ts';
 import { readSafetensorsHeader, type StoredTensor } from './safetensors.ts';
 
 export interface Checkpoint {
@@ -51,20 +52,23 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   return { folder: path, config, tensors, shards: [singleName] };
 }
 
+/** Bytes whose digest takes as long as a thread takes to begin. */
+const worthAThread = 2 ** 25;
+
 /**
  * SHA-256 of what the model is: of the config, spelt with sorted keys and no white space
  * (`canonicalJson`, UTF-8), then a line feed, then the bytes of every shard in the order of
  * `shards`. Neither file times nor paths nor other files of the folder count.
+ * Large models are digested beside what this thread does, which need not wait.
  *
  * @returns 64 hexadecimal digits.
  */
 export async function hashCheckpoint(checkpoint: Checkpoint): Promise<string> {
   const paths = checkpoint.shards.map((shard) => join(checkpoint.folder, shard));
-  return await sha256OfStream(
-    [`${canonicalJson(checkpoint.config)}\n`],
-    paths,
-    'CHECKPOINT_MISSING',
-  );
+  const sizes = [...checkpoint.tensors.values()].map(({ length }) => length);
+  const isLarge = sizes.reduce((sum, length) => sum + length, 0) > worthAThread;
+  const digest = isLarge ? sha256Beside : sha256OfStream;
+  return await digest([`${canonicalJson(checkpoint.config)}\n`], paths, 'CHECKPOINT_MISSING');
 }
 
 async function listFolder(path: string): Promise<ReadonlySet<string>> {

@@ -60,8 +60,7 @@ export async function predictSeconds(plan: Plan, hasDoctor: boolean): Promise<nu
   const known = new Map<string, Rates>();
   for (const checkpoint of plan.checkpoints) {
     const { model, record } = checkpoint;
-    const derivation = record.derivation === null ? '' : record.sha256;
-    const key = `${model.folder} ${derivation}`;
+    const key = `${model.folder} ${JSON.stringify(record.derivation)}`;
     const rates = known.get(key) ?? (await measureBlock(plan, checkpoint));
     known.set(key, rates);
     seconds += secondsOf(amountsOf(plan, checkpoint, hasDoctor), rates);

@@ -18,7 +18,7 @@ import {
 import { freeBytes } from '../files/atomic.ts';
 import { siteKey } from '../graph/sites.ts';
 import { composeModel } from '../../models/compose.ts';
-import { openSession } from '../runtime/session.ts';
+import { openSession, type Session } from '../runtime/session.ts';
 import { defaultBudgetBytes, requireBudget } from '../runtime/budget.ts';
 import { Caches, cacheShape, neededFrom } from './caches.ts';
 import { chosenPlan, diskOf, scratchOf } from './foresight.ts';
@@ -28,6 +28,7 @@ import {
   elsewhere,
   forceReplyText,
   planHash,
+  recordOf,
   rowRecords,
   rowShape,
   type Plan,
@@ -83,10 +84,9 @@ export async function extract(asked: Plan, options: ExtractOptions): Promise<Ext
   if (hasLeftovers) await clearLeftovers(out);
   const budgetBytes = options.memoryBudgetBytes ?? defaultBudgetBytes();
   const plan = chosenPlan(asked, { budgetBytes, earlier, unfinished });
-  const tasks = tasksLeft(plan, earlier, options);
-  const identity = identityOf(plan, tasks);
+  const tasks = await tasksLeft(plan, earlier, options);
   if (tasks.length === 0 && earlier !== null) return { manifest: earlier, ran: false, tokens: 0 };
-  if (unfinished !== null) requireSamePlan(unfinished, identity, out);
+  if (unfinished !== null) requireSamePlan(unfinished, await identityOf(plan, tasks), out);
   if (options.doctor === true) {
     const needed = Math.max(...tasks.map(({ model }) => doctorPeakBytes(model, plan.kind)));
     requireBudget(needed, budgetBytes, 'the doctor, whom --no-doctor leaves out');
@@ -94,21 +94,29 @@ export async function extract(asked: Plan, options: ExtractOptions): Promise<Ext
   if (unfinished === null) await requireDisk(plan, tasks, out);
 
   const words = options.doctor === true ? await askDoctor(plan, tasks, progress) : null;
-  const writer = await openRunWriter(out, identity, plan.request.store);
+  // Weights are hashed on another thread: what can be done without their hash comes first.
+  const isNew = unfinished === null && earlier === null;
+  const first = isNew && plan.kind === 'whole' ? await openTask(plan, tasks[0]) : null;
+  const writer = await openWriter(plan, tasks, out).catch(async (error: unknown) => {
+    await first?.close();
+    throw error;
+  });
   try {
+    const records = await Promise.all(tasks.map(recordOf));
     let tokens = 0;
     if (plan.kind === 'streamed') {
       tokens = await runStreamed(plan, tasks, writer, { progress, shouldStop });
     } else {
-      for (const task of tasks) tokens += await runTask(plan, task, writer, progress, shouldStop);
+      for (const [i, task] of tasks.entries()) {
+        const session = i === 0 ? first : null;
+        tokens += await runTask(plan, task, { run: writer, session, progress, shouldStop });
+      }
     }
-    const names = [...(earlier?.checkpoints ?? []), ...tasks.map(({ record }) => record)].map(
-      (c) => c.name,
-    );
+    const names = [...(earlier?.checkpoints ?? []), ...records].map(({ name }) => name);
     const manifest = await writer.finish(
       plan.set,
       rowLines(plan),
-      (files) => manifestOf(plan, tasks, { earlier, files, words }),
+      (files) => manifestOf(plan, tasks, { earlier, records, files, words }),
       [...new Set(names)],
     );
     return { manifest, ran: true, tokens };
@@ -166,14 +174,42 @@ async function requireDisk(
   );
 }
 
+async function openWriter(
+  plan: Plan,
+  tasks: readonly PlannedCheckpoint[],
+  out: string,
+): Promise<RunWriter> {
+  return await openRunWriter(out, await identityOf(plan, tasks), plan.request.store);
+}
+
+/** The graph of a checkpoint's wanted sites, compiled. */
+async function openTask(
+  plan: Plan,
+  { model: { architecture, settings }, sites, bind }: PlannedCheckpoint,
+): Promise<Session> {
+  const graph = composeModel(architecture, settings, bind, {
+    sites,
+    length: plan.longest,
+    ...portsOf(plan.passes),
+  });
+  return await openSession(graph, { threads: plan.request.threads, ...elsewhere(plan.request) });
+}
+
+/** What a task runs in. */
+interface Surroundings {
+  readonly run: RunWriter;
+  /** Its graph, if that is open already; closed with the task. */
+  readonly session: Session | null;
+  readonly progress: Progress;
+  readonly shouldStop: ShouldStop;
+}
+
 async function runTask(
   plan: Plan,
   task: PlannedCheckpoint,
-  run: RunWriter,
-  progress: Progress,
-  shouldStop: ShouldStop,
+  { run, session: opened, progress, shouldStop }: Surroundings,
 ): Promise<number> {
-  const { record, sites, model, bind } = task;
+  const { record, sites, model } = task;
   if (await run.isFinished(record.name, sites.map(siteKey))) return 0;
   const positions = plan.positions.map(({ record: position }) => position);
   const writer = await run.openCheckpoint(
@@ -184,18 +220,10 @@ async function runTask(
       positions,
     })),
   );
-  const { architecture, settings } = model;
-  const isShared = sharesPasts(plan.passes);
-  const graph = composeModel(architecture, settings, bind, {
-    sites,
-    length: plan.longest,
-    ...portsOf(plan.passes),
-  });
-  const session = await openSession(graph, {
-    threads: plan.request.threads,
-    ...elsewhere(plan.request),
-  });
-  const caches = isShared ? new Caches(plan.passes, cacheShape(model, sites)) : null;
+  const session = opened ?? (await openTask(plan, task));
+  const caches = sharesPasts(plan.passes)
+    ? new Caches(plan.passes, cacheShape(model, sites))
+    : null;
   const needed = neededFrom(plan.passes, writer.done);
   let tokens = 0;
   try {
@@ -240,6 +268,8 @@ function* rowLines(plan: Plan): Generator<string> {
 interface Findings {
   /** What the folder held already. */
   readonly earlier: Manifest | null;
+  /** Of the tasks. */
+  readonly records: readonly Omit<CheckpointRecord, 'files'>[];
   readonly files: FileHashes;
   readonly words: Manifest['doctor'];
 }
@@ -247,11 +277,11 @@ interface Findings {
 function manifestOf(
   plan: Plan,
   tasks: readonly PlannedCheckpoint[],
-  { earlier, files, words }: Findings,
+  { earlier, records: made, files, words }: Findings,
 ): Manifest {
   const records = new Map<string, Omit<CheckpointRecord, 'files'>>();
   for (const record of earlier?.checkpoints ?? []) records.set(record.name, record);
-  for (const { record } of tasks) records.set(record.name, record);
+  for (const record of made) records.set(record.name, record);
   const sites = new Set(earlier?.sites);
   for (const task of tasks) for (const site of task.sites) sites.add(siteKey(site));
   const { set, request, tokenizer } = plan;

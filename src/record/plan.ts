@@ -27,13 +27,7 @@ import { readPrompts, type PromptSet } from '../text/prompts.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { predictPeakBytes } from '../runtime/budget.ts';
 import type { DeviceName } from '../base/choices.ts';
-import {
-  describeDerivation,
-  identityOfWeights,
-  isDerived,
-  Sources,
-  type SourceRequest,
-} from './weightSources.ts';
+import { describeDerivation, Sources, type SourceRequest } from './weightSources.ts';
 import { sharesPasts, type Pass } from './segments.ts';
 import { cacheFloats, cacheShape } from './caches.ts';
 import { describeSharing, planPasses, sharedCore, type PrefixSharing } from './sharing.ts';
@@ -89,7 +83,9 @@ export interface Plan {
 }
 
 export interface PlannedCheckpoint {
-  readonly record: Omit<CheckpointRecord, 'files'>;
+  readonly record: Omit<CheckpointRecord, 'files' | 'sha256'>;
+  /** Of its weights; a large file is hashed while other work goes on. */
+  readonly sha256: Promise<string>;
   readonly model: Model;
   readonly bind: Binding;
   /** Where its tokenizer lies. */
@@ -173,6 +169,8 @@ async function planCheckpoints(request: ExtractRequest): Promise<PlannedCheckpoi
     const opened = towards === undefined ? source : await sources.walk(source, towards);
     const { model, bind, tokenizerFolder, passingFloats } = opened.variant;
     const { architecture, settings } = model;
+    const isPlain = towards === undefined && (checkpoint.adapters ?? []).length === 0;
+    const derivation = isPlain ? null : await opened.derivation;
     planned.push({
       record: {
         name,
@@ -180,11 +178,11 @@ async function planCheckpoints(request: ExtractRequest): Promise<PlannedCheckpoi
         n_layers: settings.layers,
         d_model: settings.width,
         dtype: [...new Set([...model.weights.values()].map(({ dtype }) => dtype))].join('+'),
-        sha256: identityOfWeights(opened.derivation),
-        derivation: isDerived(opened.derivation) ? opened.derivation : null,
+        derivation,
         twin_seed: twinSeed ?? null,
         ignored_config_keys: ignoredConfigKeys,
       },
+      sha256: opened.identity,
       model,
       bind: twinSeed === undefined ? bind('') : untrainedTwin(model, twinSeed),
       tokenizerFolder,
@@ -193,6 +191,15 @@ async function planCheckpoints(request: ExtractRequest): Promise<PlannedCheckpoi
     });
   }
   return planned;
+}
+
+/** What the manifest says of a checkpoint, but for its files; waits for the hash of its weights. */
+export async function recordOf({
+  record,
+  sha256,
+}: PlannedCheckpoint): Promise<Omit<CheckpointRecord, 'files'>> {
+  const { derivation, twin_seed, ignored_config_keys, ...facts } = record;
+  return { ...facts, sha256: await sha256, derivation, twin_seed, ignored_config_keys };
 }
 
 /** The one tokenizer of all checkpoints; rows are only comparable if they are the same tokens. */

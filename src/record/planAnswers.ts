@@ -135,7 +135,13 @@ async function planModel(
   const { variant, derivation } =
     towards === undefined ? source : await sources.walk(source, towards);
   const { model, bind, tokenizerFolder, passingFloats } = variant;
-  return { model, bind: bind(''), tokenizerFolder, passingFloats, derivation };
+  return {
+    model,
+    bind: bind(''),
+    tokenizerFolder,
+    passingFloats,
+    derivation: await derivation,
+  };
 }
 
 /** Answers stand beside the columns of their prompts, so that they can be prompts in turn. */

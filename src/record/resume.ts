@@ -13,11 +13,11 @@ import { prefixSharing } from './sharing.ts';
  *
  * @throws {UserError} `PLAN_CONFLICT` where the folder holds something else, or `add` was not said.
  */
-export function tasksLeft(
+export async function tasksLeft(
   plan: Plan,
   earlier: Manifest | null,
   { out, add }: { readonly out: string; readonly add?: boolean },
-): PlannedCheckpoint[] {
+): Promise<PlannedCheckpoint[]> {
   if (earlier === null) return [...plan.checkpoints];
   if (earlier.plan.sha256 !== planHash(plan)) {
     if (isSharedOtherwise(plan, earlier)) throw sharedOtherwise(out);
@@ -26,18 +26,19 @@ export function tasksLeft(
       out,
     );
   }
-  const tasks = plan.checkpoints.flatMap((checkpoint) => {
+  const tasks: PlannedCheckpoint[] = [];
+  for (const checkpoint of plan.checkpoints) {
     const { record, sites } = checkpoint;
     const before = earlier.checkpoints.find(({ name }) => name === record.name);
     if (
       before !== undefined &&
-      (before.sha256 !== record.sha256 || before.twin_seed !== record.twin_seed)
+      (before.sha256 !== (await checkpoint.sha256) || before.twin_seed !== record.twin_seed)
     ) {
       throw conflict(`the folder holds another checkpoint called "${record.name}"`, out);
     }
     const missing = sites.filter((site) => !Object.hasOwn(before?.files ?? {}, siteKey(site)));
-    return missing.length === 0 ? [] : [{ ...checkpoint, sites: missing }];
-  });
+    if (missing.length > 0) tasks.push({ ...checkpoint, sites: missing });
+  }
   if (tasks.length > 0 && add !== true) {
     const what = tasks.map(
       ({ record, sites }) => `${record.name} (${plural(sites.length, 'site')})`,
@@ -71,16 +72,17 @@ function sharedOtherwise(out: string): UserError {
   );
 }
 
-export function identityOf(plan: Plan, tasks: readonly PlannedCheckpoint[]): RunIdentity {
-  return {
-    core: planCore(plan),
-    checkpoints: tasks.map(({ record: { name, sha256, twin_seed }, sites }) => ({
-      name,
-      sha256,
-      twin_seed,
-      sites: sites.map(siteKey),
-    })),
-  };
+export async function identityOf(
+  plan: Plan,
+  tasks: readonly PlannedCheckpoint[],
+): Promise<RunIdentity> {
+  const checkpoints = tasks.map(async ({ record: { name, twin_seed }, sha256, sites }) => ({
+    name,
+    sha256: await sha256,
+    twin_seed,
+    sites: sites.map(siteKey),
+  }));
+  return { core: planCore(plan), checkpoints: await Promise.all(checkpoints) };
 }
 
 /** @throws {UserError} `PLAN_CONFLICT` naming what differs. */

@@ -1,7 +1,8 @@
 /**
  * Opens what a run reads weights from: checkpoints, adapters on them, ways between them.
  *
- * Each checkpoint and each adapter is opened and hashed once, however many variants rest on it.
+ * Each checkpoint and each adapter is opened and hashed once, however many variants rest on it. Hashing a
+ * large one goes on after `open` has answered: who needs the hash waits for it.
  */
 
 import { canonicalJson } from '../base/json.ts';
@@ -26,13 +27,17 @@ export interface AdapterRequest {
 
 export interface Source {
   readonly variant: Variant;
-  readonly derivation: DerivationRecord;
+  /** What it is made of, and `identityOfWeights`; rejected with what `hashCheckpoint` throws. */
+  readonly derivation: Promise<DerivationRecord>;
+  readonly identity: Promise<string>;
 }
 
 export class Sources {
   readonly #ignoredKeys: readonly string[];
-  readonly #models = new Map<string, Promise<{ model: Model; sha256: string }>>();
+  readonly #models = new Map<string, Promise<{ model: Model; sha256: Promise<string> }>>();
   readonly #adapters = new Map<string, Promise<{ adapter: Adapter; sha256: string }>>();
+  /** One file is read at a time. */
+  #hashed: Promise<unknown> = Promise.resolve();
 
   constructor(ignoredKeys: readonly string[]) {
     this.#ignoredKeys = ignoredKeys;
@@ -48,7 +53,10 @@ export class Sources {
       variant = await withAdapter(variant, adapter, scale);
       records.push({ name: adapter.name, sha256, scale });
     }
-    return { variant, derivation: { base, adapters: records, towards: null } };
+    return sourceOf(
+      variant,
+      base.then((sha256) => ({ base: sha256, adapters: records, towards: null })),
+    );
   }
 
   /** The point `at` of the way from a source to another, 0 being the first and 1 the second. */
@@ -57,17 +65,20 @@ export class Sources {
     { at, ...to }: SourceRequest & { readonly at: number },
   ): Promise<Source> {
     const { variant, derivation } = await this.open(to);
-    const { base, adapters } = derivation;
-    return {
-      variant: between(from.variant, variant, at),
-      derivation: { ...from.derivation, towards: { base, adapters, at } },
-    };
+    const both = Promise.all([from.derivation, derivation]);
+    return sourceOf(
+      between(from.variant, variant, at),
+      both.then(([own, { base, adapters }]) => ({ ...own, towards: { base, adapters, at } })),
+    );
   }
 
-  async #openModel(folder: string): Promise<{ model: Model; sha256: string }> {
+  async #openModel(folder: string): Promise<{ model: Model; sha256: Promise<string> }> {
     const files = await openCheckpoint(folder);
     const model = await openModel(files, { ignoredConfigKeys: this.#ignoredKeys });
-    return { model, sha256: await hashCheckpoint(files) };
+    const begin = (): Promise<string> => hashCheckpoint(files);
+    const sha256 = waitedFor(this.#hashed.then(begin, begin));
+    this.#hashed = sha256;
+    return { model, sha256 };
   }
 
   async #openAdapter(path: string): Promise<{ adapter: Adapter; sha256: string }> {
@@ -120,6 +131,20 @@ export function describeDerivation(derivation: DerivationRecord | null): string 
     towards === null ? '' : `, ${towards.at} of the way to another`,
     towards === null || towards.adapters.length === 0 ? '' : ` with ${on(towards.adapters)}`,
   ].join('');
+}
+
+function sourceOf(variant: Variant, derivation: Promise<DerivationRecord>): Source {
+  return {
+    variant,
+    derivation: waitedFor(derivation),
+    identity: waitedFor(derivation.then(identityOfWeights)),
+  };
+}
+
+/** A promise that may be rejected before anybody waits for it. */
+function waitedFor<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
 }
 
 async function once<T>(

@@ -123,9 +123,9 @@ describe('the manifest', () => {
 
   it('keeps an unfinished run from being finished by another device', async () => {
     const plan = await planOf();
-    const cpu = identityOf(plan, plan.checkpoints);
+    const cpu = await identityOf(plan, plan.checkpoints);
     const request = { ...plan.request, device: 'webgpu' } as const;
-    const gpu = identityOf({ ...plan, request }, plan.checkpoints);
+    const gpu = await identityOf({ ...plan, request }, plan.checkpoints);
     const refusal = /^the folder holds an unfinished run with other device/;
     expect(() => requireSamePlan(gpu, cpu, 'run')).toThrow(refusal);
     expect(() => requireSamePlan(cpu, gpu, 'run')).toThrow(refusal);

