@@ -15,6 +15,7 @@ import type { KeyValue, Rotary } from '../src/graph/attention.ts';
 import type { Builder } from '../src/graph/builder.ts';
 import type { Value } from '../src/graph/onnx.ts';
 import type { BlockSiteKind, SiteKind } from '../src/graph/sites.ts';
+import type { Pieces } from './attendInPieces.ts';
 import type { Turning } from './rope.ts';
 import type { ConfigReader } from './settings.ts';
 
@@ -67,6 +68,8 @@ export interface Frame {
   readonly byToken: Value;
   /** How the stream's tokens stand in the batch; null where it holds every slot. */
   readonly packing: Packing | null;
+  /** The pieces that queries without a past are taken in; null where all prompts lie within one. */
+  readonly pieces: () => Pieces | null;
   /** What turns queries and keys, by the name that the family gave it; empty without rotary positions. */
   readonly rotary: ReadonlyMap<string, Rotary>;
 }

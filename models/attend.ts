@@ -10,6 +10,8 @@ import type { Builder } from '../src/graph/builder.ts';
 import type { Value } from '../src/graph/onnx.ts';
 import type { Frame, Ports, Settings } from './architecture.ts';
 import { attendGrowing } from './attendGrowing.ts';
+import { attendInPieces, type Scoring } from './attendInPieces.ts';
+import { countUp, seen } from './sight.ts';
 
 export interface AttendOptions {
   readonly scale: number;
@@ -52,19 +54,19 @@ export function attend(
   if (ports.past?.kind === 'growing') {
     return attendGrowing(g, frame, ports, settings, turned, { scale, window, softCap });
   }
-  const { output, pattern, present } = g.attention(...turned, {
+  const asked = {
     queryHeads: settings.heads,
     keyHeads: settings.keyHeads,
     scale,
     softCap: softCap ?? undefined,
-    mask: window === null ? undefined : windowMask(g, frame, ports.past, window),
-    past: ports.past ?? undefined,
-    wantsPattern: ports.wantsPattern,
-    // onnxruntime reads a past only where it may write past and present together.
-    wantsPresent: ports.keep !== null || ports.past !== null,
-  });
-  if (present !== undefined) ports.keep?.(present);
-  if (pattern !== undefined) ports.tap('pattern', pattern);
+    window,
+  };
+  const isAlone = !ports.wantsPattern && ports.keep === null && ports.past === null;
+  const pieces = isAlone ? frame.pieces() : null;
+  const output =
+    pieces === null
+      ? attendAtOnce(g, frame, ports, ports.past, turned, asked)
+      : attendInPieces(g, pieces, turned, asked);
   const width = settings.heads * settings.headDim;
   const slots = g.reshape(output, frame.bySlot, [
     frame.packing === null ? 'tokens' : 'slots',
@@ -73,29 +75,37 @@ export function attend(
   return frame.packing === null ? slots : g.gather(slots, frame.packing.tokens);
 }
 
+/** All queries in one product. Shape: `[batch, position, …] → [batch, position, H · hd]`. */
+function attendAtOnce(
+  g: Builder,
+  frame: Frame,
+  { keep, tap, wantsPattern }: Ports,
+  past: KeyValue | null,
+  qkv: readonly [Value, Value, Value],
+  { window, ...asked }: Scoring,
+): Value {
+  const { output, pattern, present } = g.attention(...qkv, {
+    ...asked,
+    mask: window === null ? undefined : windowMask(g, frame, past, window),
+    past: past ?? undefined,
+    wantsPattern,
+    // onnxruntime reads a past only where it may write past and present together.
+    wantsPresent: keep !== null || past !== null,
+  });
+  if (present !== undefined) keep?.(present);
+  if (pattern !== undefined) tap('pattern', pattern);
+  return output;
+}
+
 /**
  * Query q sees keys q − window + 1 … q. Shape: `[batch, 1, position, keys]`.
  *
  * Key j of a cache stands at position j: a cache begins at position 0 and has no gaps.
  */
 function windowMask(g: Builder, frame: Frame, past: KeyValue | null, window: number): Value {
-  const count = (x: Value, axis: number): Value =>
-    g.reshape(g.sizes(x, axis, axis + 1), g.integers('scalar', []), []);
-  const scalar = (name: string, value: number): Value =>
-    g.reshape(g.integers(name, [value]), g.integers('scalar', []), []);
-  const fresh = count(frame.positions, 1);
-  const total = past === null ? fresh : g.add(count(past.key, 2), fresh);
+  const fresh = g.sizes(frame.positions, 1, 2);
+  const total = past === null ? fresh : g.add(g.sizes(past.key, 2, 3), fresh);
   const axis = past === null ? 'position' : 'keys';
-  const keys = g.node('Range', [scalar('first', 0), total, scalar('step', 1)], [axis]);
   const queries = g.unsqueeze(frame.positions, 1, 3);
-  const shape = ['batch', 1, 'position', axis];
-  const before = g.add(queries, g.integers('reach', [-window]));
-  return g.node(
-    'And',
-    [
-      g.node('LessOrEqual', [keys, queries], shape, {}, 'bool'),
-      g.node('Greater', [keys, before], shape, {}, 'bool'),
-    ],
-    shape,
-  );
+  return seen(g, countUp(g, total, axis), queries, window, ['batch', 1, 'position', axis]);
 }

@@ -28,6 +28,7 @@ import type { Graph, Value } from '../src/graph/onnx.ts';
 import { prune } from '../src/graph/prune.ts';
 import { siteKey, type BlockSiteKind, type Site } from '../src/graph/sites.ts';
 import type { Architecture, Frame, Params, Settings } from './architecture.ts';
+import { piecesOf, type Pieces } from './attendInPieces.ts';
 import type { Binding } from './bindings.ts';
 import { unembed } from './parts.ts';
 import { cacheNames, pastInputs } from './pasts.ts';
@@ -57,6 +58,8 @@ export interface Composition {
   readonly past?: 'growing' | 'shared';
   /** Whether the stream holds no padding. */
   readonly isPacked?: boolean;
+  /** How many queries attention takes at once where it can; what suits the longest prompt unless told. */
+  readonly queriesAtOnce?: number | undefined;
   /** Whether keys and values leave the graph; `chosen`: of the rows that the input `kept` `[kept]` names. */
   readonly keeps?: boolean | 'chosen';
 }
@@ -74,9 +77,9 @@ export function composeModel(
   bind: Binding,
   composition: Composition,
 ): Graph {
-  const { sites, length, edit, blocks, isEmbedded = false, past, keeps = false } = composition;
+  const { sites, edit, blocks, isEmbedded = false, past, keeps = false } = composition;
   const g = new Builder(architecture.family);
-  const frame = frameOf(g, architecture, settings, length, composition.isPacked);
+  const frame = frameOf(g, architecture, settings, composition);
   const rows = g.input('rows', 'int64', ['rows']);
   const params = once((name) => bind(g, name));
   const wanted = new Set(sites.map(siteKey));
@@ -169,8 +172,11 @@ export function frameOf(
   g: Builder,
   architecture: Architecture,
   settings: Settings,
-  length: number,
-  isPacked = false,
+  {
+    length,
+    isPacked = false,
+    queriesAtOnce,
+  }: Pick<Composition, 'length' | 'isPacked' | 'queriesAtOnce'>,
 ): Frame {
   const ids = g.input('input_ids', 'int64', ['batch', 'position']);
   const positions = g.input('position_ids', 'int64', ['batch', 'position']);
@@ -188,6 +194,7 @@ export function frameOf(
         : g.gather(g.reshape(x, rest, ['slots']), packing.tokens);
     const flatIds = flat(ids);
     let lengths: Value | undefined;
+    let pieces: Pieces | null | undefined;
     const tokens = {
       positions,
       lengths: () => (lengths ??= g.input('lengths', 'int64', ['batch'])),
@@ -206,6 +213,7 @@ export function frameOf(
       byToken,
       bySlot: packing === null ? byToken : g.concat([g.sizes(packing.slots, 0, 1), rest]),
       packing,
+      pieces: () => (pieces ??= piecesOf(g, positions, length, queriesAtOnce)),
       rotary: new Map(rotary),
     };
   });

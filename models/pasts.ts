@@ -6,6 +6,7 @@
 import type { Builder } from '../src/graph/builder.ts';
 import type { Axis, Value } from '../src/graph/onnx.ts';
 import type { Frame, GrowingPast, Past, Settings } from './architecture.ts';
+import { countUp, seen } from './sight.ts';
 
 /** Names of a block's keys and values where they enter a graph and where they leave it. */
 export function cacheNames(
@@ -51,45 +52,21 @@ function growing(
   key: Value,
 ): Pick<GrowingPast, 'bias' | 'parts'> {
   const [room, fresh] = [g.sizes(key, 2, 3), g.sizes(frame.positions, 1, 2)];
-  const scalar = (x: Value): Value => g.reshape(x, g.integers('scalar', []), []);
-  const range = (count: Value, axis: string): Value =>
-    g.node(
-      'Range',
-      [scalar(g.integers('first', [0])), scalar(count), scalar(g.integers('step', [1]))],
-      [axis],
-    );
-  const slots = range(room, 'room');
+  const slots = countUp(g, room, 'room');
   const isHeld = g.node('Less', [slots, held], ['room'], {}, 'bool');
   // A slot that holds nothing stands where no query reaches.
   const never = g.integers('never', [Number.MAX_SAFE_INTEGER]);
   const old = g.node('Where', [isHeld, slots, never], ['room'], {}, 'int64');
-  const own = g.add(range(fresh, 'position'), held);
+  const own = g.add(countUp(g, fresh, 'position'), held);
   const along = { axis: { kind: 'int', value: 0 } } as const;
   const keys = g.node('Concat', [old, own], ['keys'], along);
   const queries = g.unsqueeze(own, 1);
   const shape = ['position', 'keys'];
   const biases = new Map<number | null, Value>();
   const bias = (window: number | null): Value => {
-    const isBefore = g.node('LessOrEqual', [keys, queries], shape, {}, 'bool');
-    const seen =
-      window === null
-        ? isBefore
-        : g.node(
-            'And',
-            [
-              isBefore,
-              g.node(
-                'Greater',
-                [keys, g.add(queries, g.integers('reach', [-window]))],
-                shape,
-                {},
-                'bool',
-              ),
-            ],
-            shape,
-          );
+    const isSeen = seen(g, keys, queries, window, shape);
     const choices = [g.constant('seen', [0]), g.constant('hidden', [-Infinity])];
-    return g.node('Where', [seen, ...choices], shape, {}, 'float32');
+    return g.node('Where', [isSeen, ...choices], shape, {}, 'float32');
   };
   return {
     parts: g.concat([room, fresh]),

@@ -161,6 +161,12 @@ export class Builder {
     );
   }
 
+  /** Elements `from … to − 1` along an axis, as far as there are any; both of shape `[1]`. */
+  slice(x: Value, from: Value, to: Value, axis: number, name: string): Value {
+    const shape = x.shape.map((size, i) => (i === axis ? name : size));
+    return this.node('Slice', [x, from, to, this.integers('axis', [axis])], shape);
+  }
+
   transpose(x: Value, order: readonly number[]): Value {
     const shape = order.map((axis) => x.shape[axis]);
     return this.node('Transpose', [x], shape, { perm: { kind: 'ints', value: order } });

@@ -46,7 +46,7 @@ export function answersPeakBytes(plan: AnswersPlan): number {
     predictPeakBytes({
       ...weightsOf(plan, models),
       batchTokens: most([answered, ...readings.map(({ rows, fresh }) => rows * fresh)]),
-      longest: 0,
+      queriesAtOnce: 0,
       width: settings.width,
       mlpWidth: settings.mlpWidth,
       heads: settings.heads,

@@ -19,6 +19,7 @@ import {
   passesFor,
   peakBytes as peakOfWhole,
   planHash,
+  queriesAtOnce,
   rowShape,
   storedBytes,
   type Plan,
@@ -104,9 +105,11 @@ function bytesAt(stage: Stage, { plan, checkpoint, tokens }: Load): number {
     }
     default: {
       const mapped = parameterBytes(checkpoint).get(stage.layer) ?? 0;
-      const work = tokens * float * (6 * width + 3 * mlpWidth + plan.longest * heads);
+      const here = sitesAt(stage, sites);
+      const scores = queriesAtOnce(plan, here) * heads;
+      const work = tokens * float * (6 * width + 3 * mlpWidth + scores);
       const rows = largestOf(plan.passes.map((pass) => wantedRows(plan, pass).rows.length));
-      const fetched = sitesAt(stage, sites).reduce(
+      const fetched = here.reduce(
         (sum, site) => sum + rows * float * product(rowShape(site, model, plan.longest)),
         0,
       );

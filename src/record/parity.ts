@@ -48,12 +48,14 @@ export interface ParityOptions {
   readonly device?: DeviceName;
   /** Where the weights come from; the checkpoint unless told. */
   readonly bind?: Binding;
+  /** How many queries attention takes at once; see `Composition`. */
+  readonly queriesAtOnce?: number | undefined;
 }
 
 export async function compareWithGolden(
   model: Model,
   golden: Golden,
-  { floors, bind = fromCheckpoint(model), ...sessionOptions }: ParityOptions,
+  { floors, bind = fromCheckpoint(model), queriesAtOnce, ...sessionOptions }: ParityOptions,
 ): Promise<ParityResult> {
   const wanted = new Map<string, Site | null>();
   const notCompared: string[] = [];
@@ -64,7 +66,7 @@ export async function compareWithGolden(
   }
   requireFit(model, golden, [...wanted.values()]);
   const sites = [...wanted.values()];
-  const fetched = await runGolden(model, golden, sites, bind, sessionOptions);
+  const fetched = await runGolden(model, golden, sites, { bind, queriesAtOnce }, sessionOptions);
   const comparisons: Comparison[] = [];
   for (const [name, site] of wanted) {
     const reference = await referenceOf(golden, name);
@@ -119,14 +121,14 @@ async function runGolden(
   model: Model,
   golden: Golden,
   wanted: readonly (Site | null)[],
-  bind: Binding,
+  { bind, queriesAtOnce }: Pick<ParityOptions, 'queriesAtOnce'> & { readonly bind: Binding },
   options: SessionOptions,
 ): Promise<Record<string, Fetch>> {
   const sites = new Map(
     wanted.map((site) => site ?? parseSite('logits')).map((site) => [siteKey(site), site]),
   );
   const { batch, length, lengths, lastPosition, ids } = golden;
-  const composition = { sites: [...sites.values()], length };
+  const composition = { sites: [...sites.values()], length, queriesAtOnce };
   const graph = composeModel(model.architecture, model.settings, bind, composition);
   const session = await openSession(graph, options);
   const rows = lengths.flatMap((count, b) =>

@@ -213,7 +213,7 @@ export function doctorPeakBytes(model: Model, kind: PlanKind = 'whole'): number 
     parameters: elements(isPart) + twice,
     halfBytes: half,
     batchTokens,
-    longest,
+    queriesAtOnce: longest,
     width,
     mlpWidth,
     heads,

@@ -19,6 +19,7 @@ import { sha256OfBytes } from '../files/atomic.ts';
 import { selectSites, siteKey, type Site } from '../graph/sites.ts';
 import { largestOf } from '../math/vectors.ts';
 import { untrainedTwin, type Binding } from '../../models/bindings.ts';
+import { pieceLength } from '../../models/attendInPieces.ts';
 import { parametersOf, type Model } from '../../models/model.ts';
 import { withoutModulePaths } from '../../models/siteNames.ts';
 import { parsePositions, type PositionSelector } from '../text/positions.ts';
@@ -324,7 +325,7 @@ export function peakBytes(plan: Plan): number {
         parameters: heldParameters(checkpoint),
         halfBytes: halfBytes(model),
         batchTokens,
-        longest: plan.longest,
+        queriesAtOnce: queriesAtOnce(plan, sites),
         width: settings.width,
         mlpWidth: settings.mlpWidth,
         heads: settings.heads,
@@ -335,6 +336,12 @@ export function peakBytes(plan: Plan): number {
       });
     }),
   );
+}
+
+/** How many queries of a prompt attention scores at once in blocks with these sites. */
+export function queriesAtOnce({ passes, longest }: Plan, sites: readonly Site[]): number {
+  const isWhole = sharesPasts(passes) || sites.some(({ kind }) => kind === 'pattern');
+  return isWhole ? longest : Math.min(longest, pieceLength(longest));
 }
 
 function halfBytes({ weights }: Model): number {

@@ -14,9 +14,10 @@ export interface Workload {
   readonly parameters: number;
   /** Bytes of those that are stored in half precision. */
   readonly halfBytes: number;
-  /** Tokens of the largest batch, padding included, and its longest prompt. */
+  /** Tokens of the largest batch, padding included. */
   readonly batchTokens: number;
-  readonly longest: number;
+  /** Queries that attention scores at once in each prompt. */
+  readonly queriesAtOnce: number;
   readonly width: number;
   readonly mlpWidth: number;
   readonly heads: number;
@@ -40,7 +41,7 @@ export function predictPeakBytes(work: Workload): number {
   const weights = work.parameters * float;
   // Originals are mapped and let go as they are packed; those in half precision are widened first.
   const stream = work.batchTokens * float * (6 * work.width + 3 * work.mlpWidth);
-  const scores = work.batchTokens * work.longest * work.heads * float;
+  const scores = work.batchTokens * work.queriesAtOnce * work.heads * float;
   const besides = ((work.passing ?? 0) + (work.cached ?? 0)) * float;
   return (
     processBytes + weights + work.halfBytes + besides + stream + scores + 2 * work.fetched * float

@@ -274,7 +274,7 @@ async function runBlock(model: Model, layer: number, context: number, piece: Pie
   const { architecture, settings } = model;
   const { headDim, keyHeads, width } = settings;
   const g = new Builder('block');
-  const frame = frameOf(g, model.architecture, model.settings, context);
+  const frame = frameOf(g, model.architecture, model.settings, { length: context });
   const hidden = g.input('hidden', 'float32', ['tokens', width]);
   const cache = ['batch', keyHeads, 'past', headDim];
   const past =

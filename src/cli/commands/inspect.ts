@@ -1,5 +1,6 @@
 /** Says what a checkpoint is and whether it can be read faithfully; with --check reads every weight. */
 
+import { pieceLength } from '../../../models/attendInPieces.ts';
 import { composeModel } from '../../../models/compose.ts';
 import { openModel, parametersOf, type Model } from '../../../models/model.ts';
 import { siteNameIfAny, type Convention } from '../../../models/siteNames.ts';
@@ -161,7 +162,8 @@ function factsOf({ model, passingFloats }: Variant, adapters: readonly Adapter[]
     parameters,
     stored_bytes: storedBytes,
     predicted_peak_bytes: predictPeakBytes({
-      ...usualBatch,
+      batchTokens: usualBatch.batchTokens,
+      queriesAtOnce: pieceLength(usualBatch.longest),
       parameters,
       halfBytes: [...weights.values()].reduce(
         (sum, { dtype, length }) => sum + (dtype === 'F32' ? 0 : length),
