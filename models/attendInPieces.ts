@@ -59,7 +59,11 @@ export function piecesOf(
       const end = g.integers('end', [(i + 1) * length]);
       if (i === 0) {
         const mask = maskOf(g, range, zero, end);
-        return { from: zero, to: end, mask: (window) => (window === null ? undefined : mask(window)) };
+        return {
+          from: zero,
+          to: end,
+          mask: (window) => (window === null ? undefined : mask(window)),
+        };
       }
       const start = g.integers('start', [i * length]);
       const isThere = g.node('Less', [start, count], [1], {}, 'bool');

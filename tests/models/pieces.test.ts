@@ -7,15 +7,25 @@ import { fromCheckpoint } from '../../models/bindings.ts';
 import { composeModel, type Composition } from '../../models/compose.ts';
 import { pieceLength } from '../../models/attendInPieces.ts';
 import type { Model } from '../../models/model.ts';
-import { modelOf, parityOf, sitesOf, variantCases, variantModel, wholeCases } from '../support/families.ts';
+import {
+  modelOf,
+  parityOf,
+  sitesOf,
+  variantCases,
+  variantModel,
+  wholeCases,
+} from '../support/families.ts';
 import { feedsOf, forward } from '../support/golden.ts';
 
 /** Of lengths that fill a last piece, leave one query in it, and lie within the first. */
 const queriesAtOnce = 3;
 
 /** Patterns are given by attention at once, which other tests hold to the same references. */
-async function faultsOf(model: Model, name: string): Promise<unknown[]> {
-  const { comparisons } = await parityOf(model, name, { without: /^pattern/, queriesAtOnce });
+async function faultsOf(model: Model, name: string, size = queriesAtOnce): Promise<unknown[]> {
+  const { comparisons } = await parityOf(model, name, {
+    without: /^pattern/,
+    queriesAtOnce: size,
+  });
   expect(comparisons.length).toBeGreaterThan(3);
   return comparisons.filter(({ ofAllowed }) => !(ofAllowed <= 1));
 }
@@ -28,6 +38,13 @@ describe('attention in pieces', () => {
   it.each(variantCases)('is within 4 noise floors in the variant %s', async (name) => {
     expect(await faultsOf(await variantModel(name), `variants/${name}`)).toEqual([]);
   });
+
+  it.each(['mistral_sliding', 'gemma2', 'phi3', 'starcoder2', 'mixtral'])(
+    'sees a window that is shorter than the first piece in %s',
+    async (name) => {
+      expect(await faultsOf(await modelOf(name), name, 12)).toEqual([]);
+    },
+  );
 
   /** A prompt's stream depends on nothing but the prompt; the bound is some roundings of float32. */
   it.each(['llama_gqa_llama3', 'gemma2', 'gpt2'])(

@@ -89,7 +89,13 @@ describe('a cache', () => {
         own = await decoder.read([text], length, own.cache);
         again.push(own.logits);
       }
-      expect(again).toEqual(once);
+      // Room grows by another way, and a row's bits may depend on the masked keys beside its own.
+      const floor = goldenFacts('llama_gqa_llama3').noise_floor['logits'].max_abs;
+      expect(again).toHaveLength(once.length);
+      for (const [i, logits] of again.entries()) {
+        const apart = Math.max(...logits.map((value, id) => Math.abs(value - once[i][id])));
+        expect(apart).toBeLessThan(2 * floor);
+      }
       expect((await decoder.read([[...text.slice(0, 3), 1]], 4, cache)).logits).toEqual(
         other.logits,
       );
