@@ -81,6 +81,8 @@ export async function openSession(graph: Graph, options: SessionOptions): Promis
       executionMode: 'sequential',
       graphOptimizationLevel: 'all',
       enableCpuMemArena: !mapped,
+      // A plan of memory is kept for each shape of batch that was ever run, and saves no time here.
+      enableMemPattern: false,
       logSeverityLevel: 3,
       extra: {
         session: {
