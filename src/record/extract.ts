@@ -191,6 +191,8 @@ async function openTask(
     sites,
     length: plan.longest,
     ...portsOf(plan.passes),
+    // Pieces spare a CPU's caches; a device with memory of its own rather takes all at once.
+    ...((plan.request.device ?? 'cpu') === 'cpu' ? {} : { queriesAtOnce: plan.longest }),
   });
   return await openSession(graph, { threads: plan.request.threads, ...elsewhere(plan.request) });
 }

@@ -339,8 +339,12 @@ export function peakBytes(plan: Plan): number {
 }
 
 /** How many queries of a prompt attention scores at once in blocks with these sites. */
-export function queriesAtOnce({ passes, longest }: Plan, sites: readonly Site[]): number {
-  const isWhole = sharesPasts(passes) || sites.some(({ kind }) => kind === 'pattern');
+export function queriesAtOnce(plan: Plan, sites: readonly Site[]): number {
+  const { passes, longest, request } = plan;
+  const isWhole =
+    sharesPasts(passes) ||
+    sites.some(({ kind }) => kind === 'pattern') ||
+    (request.device ?? 'cpu') !== 'cpu';
   return isWhole ? longest : Math.min(longest, pieceLength(longest));
 }
 
