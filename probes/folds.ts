@@ -82,9 +82,12 @@ export function assertNoLeak(folds: Int32Array, groups: readonly string[]): void
 export function assertBothClasses(splits: readonly Split[], labels: ArrayLike<number>): void {
   const lacking = sideWithoutBoth(splits, labels);
   if (lacking === undefined) return;
+  const { side, fold, label } = lacking;
   throw new UserError(
     'LABELS_INVALID',
-    `every ${lacking.side} row of fold ${lacking.fold} has label ${lacking.label}`,
+    label === undefined
+      ? `no ${side} row of those chosen is there for fold ${fold}`
+      : `every ${side} row of fold ${fold} has label ${label}`,
     { fix: 'Ask for fewer folds, or choose rows in which more groups of each class take part.' },
   );
 }
@@ -94,12 +97,17 @@ export function sideWithoutBoth(
   splits: readonly Split[],
   labels: ArrayLike<number>,
 ):
-  | { readonly fold: number; readonly side: 'training' | 'test'; readonly label: number }
+  | {
+      readonly fold: number;
+      readonly side: 'training' | 'test';
+      /** Undefined where the side has no rows. */
+      readonly label: number | undefined;
+    }
   | undefined {
   for (let fold = 0; fold < splits.length; fold++) {
     for (const side of ['training', 'test'] as const) {
       const rows = side === 'training' ? splits[fold].train : splits[fold].test;
-      const label = labels[rows[0]];
+      const label: number | undefined = rows.length === 0 ? undefined : labels[rows[0]];
       if (rows.every((i) => labels[i] === label)) return { fold, side, label };
     }
   }

@@ -2,12 +2,13 @@
  * Which rows look poisoned at a site, by detectors that see no labels?
  *
  * Clean rows make the reference; half of the clean groups are kept out of it, so that clean rows are judged
- * unseen as suspects are. Suspects with a sibling in the reference are not judged: they would seem as clean as it. Where the suspects' label is known the AUROC says how well each detector
- * would have done; nothing here holds against a model that was trained to evade it.
+ * unseen as suspects are. Suspects with a sibling in the reference are not judged: they would seem as clean as it. Where the
+ * suspects' label is known the AUROC says how well each detector would have done; nothing here holds against a model that was trained to evade it.
  */
 
 import { UserError } from '../base/errors.ts';
 import type { DetectorScan } from '../contract/readings.ts';
+import { sha256OfBytes } from '../files/atomic.ts';
 import { takeRows, type Rows } from '../math/rows.ts';
 import { activationClusters } from '../../probes/clusters.ts';
 import {
@@ -17,7 +18,7 @@ import {
   relativeMahalanobis,
   spectralSignatures,
 } from '../../probes/detectors.ts';
-import { groupedFolds } from '../../probes/folds.ts';
+import { distinctGroups } from '../../probes/folds.ts';
 import { clusteredInterval } from '../../probes/interval.ts';
 import { auroc } from '../../probes/metrics.ts';
 import { tprAtFpr } from '../../probes/operating.ts';
@@ -25,6 +26,7 @@ import type { Run } from '../record/run.ts';
 import { packageVersion } from '../record/versions.ts';
 import { chosenRows, type RowsRequest } from './chosen.ts';
 import { entryId } from './ids.ts';
+import { refuseSplitTopics, topicColumn } from './straddle.ts';
 
 export interface DetectRequest extends Omit<RowsRequest, 'folds'> {
   readonly checkpoint: string;
@@ -35,19 +37,36 @@ export interface DetectRequest extends Omit<RowsRequest, 'folds'> {
 
 /**
  * Scores rows with label 1 and the other half of those with label 0 against the first half of label 0, none of a
- * group that the reference has.
+ * group or topic that the reference has.
  *
- * @throws {UserError} `LABELS_INVALID` where too few clean groups are there.
+ * @throws {UserError} `LABELS_INVALID` where too few clean groups are there, `SPLIT_LEAKS` where a topic lies in both halves.
  */
 export async function detect(run: Run, request: DetectRequest): Promise<DetectorScan> {
   const { checkpoint, site, position, label, where, seed } = request;
-  const { index, labels, groups } = chosenRows(run, { ...request, folds: 2 });
-  const half = groupedFolds(groups, 2);
+  // Folds of all prompts are not the halves that are made here, of the clean rows.
+  const chosen = chosenRows(run, { ...request, folds: 2, splitsTopics: true });
+  const { index, labels, groups, prompts } = chosen;
   const of = (keep: (i: number) => boolean): number[] => [...index.keys()].filter(keep);
-  const reference = of((i) => labels[i] === 0 && half[i] === 0);
-  const clean = of((i) => labels[i] === 0 && half[i] === 1);
-  const known = new Set(reference.map((i) => groups[i]));
-  const suspect = of((i) => labels[i] === 1 && !known.has(groups[i]));
+  const spared = of((i) => labels[i] === 0);
+  const half = halvesOf(spared.map((i) => groups[i]));
+  if (request.splitsTopics !== true) {
+    const halves = Int32Array.from(spared, (i) => half.get(groups[i]) ?? 0);
+    const own = spared.map((i) => groups[i]);
+    const made = { column: request.groups, groups: own, folds: halves };
+    refuseSplitTopics(
+      spared.map((i) => prompts[i]),
+      made,
+    );
+  }
+  const reference = spared.filter((i) => half.get(groups[i]) === 0);
+  const clean = spared.filter((i) => half.get(groups[i]) === 1);
+  const kin = (i: number): string[] => {
+    const topic = prompts[i].columns[topicColumn] ?? null;
+    const isApart = topic === null || request.splitsTopics === true;
+    return [`group ${groups[i]}`, ...(isApart ? [] : [`topic ${String(topic)}`])];
+  };
+  const known = new Set(reference.flatMap(kin));
+  const suspect = of((i) => labels[i] === 1 && !kin(i).some((name) => known.has(name)));
   if (Math.min(reference.length, clean.length, suspect.length) < 2) {
     throw new UserError(
       'LABELS_INVALID',
@@ -92,6 +111,16 @@ export async function detect(run: Run, request: DetectRequest): Promise<Detector
     },
     made_by: packageVersion(),
   };
+}
+
+/**
+ * Which half each group is in. Their names' order says something of them (`theme 1 chat`, `theme 1 code`, …): the
+ * order of the names' hashes does not.
+ */
+function halvesOf(groups: readonly string[]): ReadonlyMap<string, number> {
+  const names = distinctGroups(groups).map((name) => ({ name, hash: sha256OfBytes(name) }));
+  const mixed = names.toSorted((a, b) => (a.hash < b.hash ? -1 : 1));
+  return new Map(mixed.map(({ name }, i) => [name, i % 2]));
 }
 
 /** The background of the relative distance is everything that is judged, which needs no labels. */

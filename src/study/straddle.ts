@@ -10,7 +10,9 @@ import { UserError } from '../base/errors.ts';
 import type { Prompt } from '../text/prompts.ts';
 
 /** The column that is never on both sides unless told. */
-const topicColumn = 'topic';
+export const topicColumn = 'topic';
+/** Sides of a set by design, however many there are: no topic under another name. */
+const splitColumn = 'split';
 
 /** Folds that were made of a column. */
 export interface FoldsOf {
@@ -44,7 +46,7 @@ export function refuseSplitTopics(prompts: readonly Prompt[], { column, folds }:
 
 /**
  * Columns of text other than `topic` whose values each gather whole groups and still lie in two folds, with enough values
- * to make folds of. `split`, with its two or three, is none.
+ * to make folds of. `split` is none: folds that keep its sides whole test each on what the others were made for.
  */
 export function straddlingColumns(
   prompts: readonly Prompt[],
@@ -53,7 +55,7 @@ export function straddlingColumns(
   const count = new Set(folds).size;
   const names = new Set(prompts.flatMap(({ columns }) => Object.keys(columns)));
   return [...names].filter((name) => {
-    if (name === column || name === topicColumn) return false;
+    if (name === column || name === topicColumn || name === splitColumn) return false;
     const values = prompts.map(({ columns }) => columns[name]);
     if (!values.every((value) => typeof value === 'string')) return false;
     const distinct = new Set(values).size;

@@ -76,5 +76,8 @@ describe('assertBothClasses', () => {
     expect(() => assertBothClasses(splits, [0, 1, 0, 0, 0, 0])).toThrow(
       'every training row of fold 0 has label 0',
     );
+    expect(() => assertBothClasses(splitsOf(Int32Array.of(0, 0, 2, 2), 3), [0, 1, 0, 1])).toThrow(
+      'no test row of those chosen is there for fold 1',
+    );
   });
 });

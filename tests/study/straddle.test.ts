@@ -48,5 +48,12 @@ describe('straddlingColumns', () => {
     expect(straddlingColumns(prompts, by('pair'))).toEqual(['wording']);
     expect(straddlingColumns(prompts, by('wording'))).toEqual([]);
     expect(straddlingColumns(prompts, by('topic'))).toEqual([]);
+    // Of twelve topics, six sides: as many as there are folds, and more.
+    const sides = prompts.map((prompt, i) => {
+      const topic = Math.floor(i / 4);
+      const columns = { topic: `t${String(topic).padStart(2, '0')}`, split: `s${topic % 6}` };
+      return { ...prompt, columns };
+    });
+    expect(straddlingColumns(sides, foldsOf(sides, { groups: 'topic', folds: 5 }))).toEqual([]);
   });
 });
