@@ -3,8 +3,8 @@
  *
  *     split=C & triggered & !harmful
  *
- * Terms are joined by `&`. `column=value` and `column!=value` compare as text; a column alone must be
- * true or 1, with `!` before it false or 0. A value that begins with `=` stands in quotes: `split==C` is more likely a slip.
+ * Terms are joined by `&`. `column=value` and `column!=value` compare as text, in which true and 1 are the same, and
+ * false and 0; a column alone must be true or 1, with `!` before it false or 0. A value that begins with `=` stands in quotes: `split==C` is more likely a slip.
  */
 
 import { nearest, UserError } from '../base/errors.ts';
@@ -22,7 +22,7 @@ function parseTerm(term: string, expression: string): (prompt: Prompt) => boolea
   if (comparison !== null) {
     const [, column, operator, wanted] = comparison;
     const value = unquoted(wanted.trim());
-    return (prompt) => (String(columnOf(prompt, column)) === value) === (operator === '=');
+    return (prompt) => isSame(columnOf(prompt, column), value) === (operator === '=');
   }
   const flag = /^(!?)\s*([\w.-]+)$/.exec(term);
   if (flag !== null) return (prompt) => isTrue(prompt, flag[2]) === (flag[1] === '');
@@ -30,6 +30,13 @@ function parseTerm(term: string, expression: string): (prompt: Prompt) => boolea
     where: `--where ${JSON.stringify(expression)}`,
     fix: 'Write conditions like "split=C & triggered & !harmful".',
   });
+}
+
+/** As text; but yes and no are the same however they are written, or `!=` would keep every row. */
+function isSame(value: unknown, wanted: string): boolean {
+  if (value === true || value === 1) return wanted === 'true' || wanted === '1';
+  if (value === false || value === 0) return wanted === 'false' || wanted === '0';
+  return String(value) === wanted;
 }
 
 /** The value of a column. @throws {UserError} `LABELS_INVALID` where the prompt has none. */

@@ -25,6 +25,11 @@ describe('parseWhere', () => {
     ['note="a b"', true],
     ["note='a b' & !triggered", false],
     ['id=p', true],
+    ['triggered=1', true],
+    ['triggered=true & harmful=0', true],
+    ['triggered!=1', false],
+    ['harmful!=false', false],
+    ['score!=1 & score!=true', true],
   ])('reads %j as %s', (expression, expected) => {
     expect(parseWhere(expression)(row)).toBe(expected);
   });
