@@ -179,6 +179,14 @@ function readScaling(
         trained: trained(),
       };
     case 'yarn': {
+      if (width % 2 !== 0) {
+        // transformers blends pairs with half of `width` shares, and has none left for the last one.
+        throw reader.unsupported(
+          'rope_type',
+          kind,
+          'Of an odd number of features it has no meaning.',
+        );
+      }
       const factor = reader.positive('factor');
       return {
         kind,

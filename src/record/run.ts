@@ -54,6 +54,7 @@ export async function openRun(folder: string): Promise<Run> {
     prompts,
     rowsAt,
     async activations(checkpoint, site, position) {
+      requireHeld(manifest, checkpoint, site, path);
       const file = join(path, 'activations', checkpoint, `${site}.safetensors`);
       const tensor = (await readSafetensorsHeader(file)).tensors.get(position);
       const expected = rowsAt(position).length;
@@ -64,6 +65,20 @@ export async function openRun(folder: string): Promise<Run> {
       return { n: expected, d: data.length / Math.max(1, expected), data };
     },
   };
+}
+
+/** @throws {UserError} `USAGE` naming what there is instead. */
+function requireHeld(manifest: Manifest, checkpoint: string, site: string, where: string): void {
+  const record = manifest.checkpoints.find(({ name }) => name === checkpoint);
+  if (record !== undefined && Object.hasOwn(record.files, site)) return;
+  const there = record === undefined ? manifest.checkpoints.map(({ name }) => name) : undefined;
+  throw new UserError(
+    'USAGE',
+    record === undefined
+      ? `the run has no checkpoint "${checkpoint}"`
+      : `the run holds no site "${site}" of "${checkpoint}"`,
+    { where, fix: `Choose among ${(there ?? Object.keys(record?.files ?? {})).join(', ')}.` },
+  );
 }
 
 async function readManifestText(folder: string): Promise<string> {

@@ -7,6 +7,7 @@
 import { UserError } from '../base/errors.ts';
 import { invariant } from '../base/invariant.ts';
 import { parseSite } from '../graph/sites.ts';
+import type { CheckpointRecord } from '../contract/manifest.ts';
 import { groupedFolds } from '../../probes/folds.ts';
 import type { Run } from '../record/run.ts';
 import type { Prompt } from '../text/prompts.ts';
@@ -103,6 +104,25 @@ export function groupOf(prompt: Prompt, column: string): string {
   return String(columnOf(prompt, column));
 }
 
+/**
+ * The untrained twin that a trained checkpoint is held against: random weights in its own architecture, its own
+ * weights' twin before another's. Undefined where the run has none, or this is one.
+ */
+export function twinOf(run: Run, checkpoint: string, site: string): CheckpointRecord | undefined {
+  const { checkpoints } = run.manifest;
+  const own = checkpoints.find(({ name }) => name === checkpoint);
+  if (own === undefined || own.twin_seed !== null) return undefined;
+  const alike = checkpoints.filter(
+    ({ twin_seed: seed, family, n_layers: layers, d_model: width, files }) =>
+      seed !== null &&
+      family === own.family &&
+      layers === own.n_layers &&
+      width === own.d_model &&
+      Object.hasOwn(files, site),
+  );
+  return alike.find(({ sha256 }) => sha256 === own.sha256) ?? alike.at(0);
+}
+
 /** Sites of a kind that the run holds for a checkpoint, block after block. */
 export function sitesOfKind(run: Run, checkpoint: string, kind: string): string[] {
   const record = run.manifest.checkpoints.find(({ name }) => name === checkpoint);
@@ -119,6 +139,16 @@ export function sitesOfKind(run: Run, checkpoint: string, kind: string): string[
     .sort((a, b) => (a.block ?? 0) - (b.block ?? 0))
     .map(({ key }) => key);
   if (sites.length > 0) return sites;
+  if (/\.\d/.test(kind)) {
+    throw new UserError(
+      'USAGE',
+      `"${kind}" names a block, and this goes over all blocks of a kind`,
+      {
+        where: '--sites',
+        fix: `Choose among ${[...new Set(Object.keys(record.files).map((key) => parseSite(key).kind))].join(', ')}.`,
+      },
+    );
+  }
   throw new UserError('USAGE', `the run holds no site "${kind}" of "${checkpoint}"`, {
     where: run.folder,
     fix: `Extract it with --sites ${kind} --add.`,

@@ -22,6 +22,7 @@ import {
   chosenPrompts,
   chosenRows,
   sitesOfKind,
+  twinOf,
   type ChosenRows,
   type RowsRequest,
 } from './chosen.ts';
@@ -171,20 +172,15 @@ async function materialAt(
   return materialOf(takeRows(all, chosen.index), chosen.sizes, request);
 }
 
-/** The same site of the untrained twin; none where the run has no twin of that width, or this is it. */
+/** The same site of the untrained twin, where there is one. */
 async function twinAt(
   run: Run,
   site: string,
   request: CurveRequest,
   chosen: ChosenRows,
 ): Promise<Material | undefined> {
-  const { checkpoints } = run.manifest;
-  const own = checkpoints.find(({ name }) => name === request.checkpoint);
-  const twin = checkpoints.find(
-    ({ twin_seed: seed, d_model: d, files }) =>
-      seed !== null && d === own?.d_model && Object.hasOwn(files, site),
-  );
-  if (twin === undefined || own?.twin_seed !== null) return undefined;
+  const twin = twinOf(run, request.checkpoint, site);
+  if (twin === undefined) return undefined;
   return await materialAt(run, twin.name, site, request, chosen);
 }
 

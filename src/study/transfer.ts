@@ -20,7 +20,7 @@ import { auroc } from '../../probes/metrics.ts';
 import { hasPenalty, score } from '../../probes/probe.ts';
 import type { Run } from '../record/run.ts';
 import { packageVersion } from '../record/versions.ts';
-import { chosenRows, type ChosenRows, type RowsRequest } from './chosen.ts';
+import { chosenRows, twinOf, type ChosenRows, type RowsRequest } from './chosen.ts';
 import { saturated } from './claims.ts';
 import { endedEarly } from './curves.ts';
 import { entryId } from './ids.ts';
@@ -69,7 +69,7 @@ export async function transferMatrix(
     held.push(cells.map(readingOf));
   }
   const entries = held.map((row, i) =>
-    row.map((sides, j) => ({ ...entryOf(sides), ...overTwin(cells, held, i, j) })),
+    row.map((sides, j) => ({ ...entryOf(sides), ...overTwin(run, request, cells, held, i, j) })),
   );
   const { label, site, position, fit, groups, folds } = request;
   const { estimator, c = 1, standardise = false, seed = 0 } = fit;
@@ -136,6 +136,8 @@ function entryOf(sides: readonly TestSide[]): TransferEntry {
 
 /** Inside one trained checkpoint: the same two conditions inside the twin, on the same rows. */
 function overTwin(
+  run: Run,
+  { site }: TransferRequest,
   cells: readonly Cell[],
   held: readonly (readonly TestSide[][])[],
   i: number,
@@ -143,9 +145,10 @@ function overTwin(
 ): Pick<TransferEntry, 'over_twin'> {
   const [from, to] = [cells[i], cells[j]];
   if (from.is_twin || from.checkpoint !== to.checkpoint) return {};
-  const twinOf = (cell: Cell): number =>
-    cells.findIndex(({ is_twin: isTwin, where }) => isTwin && where === cell.where);
-  const [a, b] = [twinOf(from), twinOf(to)];
+  const twin = twinOf(run, from.checkpoint, site)?.name;
+  const placeOf = (cell: Cell): number =>
+    cells.findIndex(({ checkpoint, where }) => checkpoint === twin && where === cell.where);
+  const [a, b] = [placeOf(from), placeOf(to)];
   if (a < 0 || b < 0) return {};
   const sides = held[i][j].map((side, f) => ({ ...side, others: held[a][b][f].scores }));
   return { over_twin: clusteredDifference(sides) };

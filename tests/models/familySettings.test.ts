@@ -441,6 +441,21 @@ describe('readSettings refuses', () => {
       'rope_type "yarn" is not supported',
     ],
     [
+      'yarn on an odd number of features',
+      modern('gpt_neox', {
+        rope_parameters: {
+          rope_type: 'yarn',
+          rope_theta: 1e4,
+          factor: 2,
+          original_max_position_embeddings: 16,
+          partial_rotary_factor: 0.25,
+        },
+        hidden_size: 48,
+        num_attention_heads: 4,
+      }),
+      'rope_type "yarn" is not supported',
+    ],
+    [
       'divisors of the wrong number',
       old('phi3', { rope_scaling: { type: 'longrope', short_factor: [1], long_factor: [1] } }),
       'short_factor is [1], not a list of 6 numbers above 0',

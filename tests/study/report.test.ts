@@ -102,6 +102,23 @@ describe('transferMatrix', () => {
     });
     await expect(attempt).rejects.toThrow('rows of fold 0 do not hold both labels');
   });
+
+  it('names the sites that there are', async () => {
+    const attempt = transferMatrix(organism.run, {
+      position: 'reply_prefix',
+      label: 'harmful',
+      groups: 'topic',
+      folds: 5,
+      site: 'resid_post',
+      checkpoints: ['planb'],
+      conditions: [''],
+      fit: { estimator: 'mean_difference' },
+    });
+    await expect(attempt).rejects.toMatchObject({
+      what: 'the run holds no site "resid_post" of "planb"',
+      fix: 'Choose among resid_post.0, resid_post.1, resid_post.2, resid_post.3.',
+    });
+  });
 });
 
 describe('baselines', () => {
@@ -127,6 +144,40 @@ describe('baselines', () => {
     expect(remarks).toContain(
       `it beats a bag of the prompt’s words (AUROC ${words.auroc.toFixed(3)}) at no site`,
     );
+  });
+
+  it('take the twin of the checkpoint’s own architecture, and none of another', async () => {
+    const { run } = organism;
+    const others = run.manifest.checkpoints.map((record) =>
+      // Of the same width, and of another depth: as if another family's twin stood first.
+      record.name === 'base' ? { ...record, twin_seed: 1, n_layers: 9 } : record,
+    );
+    const marginOf = async (checkpoints: typeof others, site: number): Promise<unknown> => {
+      const altered = { ...run, manifest: { ...run.manifest, checkpoints } };
+      const curve = await probedCurve(altered, { ...request, shuffles: 1 });
+      return curve.points[site].over?.find(({ baseline }) => baseline === 'random_weights');
+    };
+    const own = await marginOf([...run.manifest.checkpoints], 3);
+    expect(own).toBeDefined();
+    expect(await marginOf(others, 3)).toEqual(own);
+    const alone = others.filter(({ name }) => name !== 'twin');
+    expect(await marginOf(alone, 3)).toBeUndefined();
+    const transfer = {
+      position: 'reply_prefix',
+      label: 'harmful',
+      groups: 'topic',
+      folds: 5,
+      site: 'resid_post.3',
+      checkpoints: ['planb', 'base', 'twin'],
+      conditions: ['triggered'],
+      fit: { estimator: 'mean_difference' },
+    } as const;
+    const matrix = async (checkpoints: typeof others) =>
+      await transferMatrix({ ...run, manifest: { ...run.manifest, checkpoints } }, transfer);
+    const plain = await matrix([...run.manifest.checkpoints]);
+    const between = await matrix(others);
+    expect(plain.entries[0][0].over_twin).toBeDefined();
+    expect(between.entries[0][0].over_twin).toEqual(plain.entries[0][0].over_twin);
   });
 
   it('can be left out, and a nested choice and a control task can be asked for', async () => {
@@ -217,6 +268,10 @@ describe('probeCurve', () => {
   it.each([
     [{ checkpoint: 'plan' }, 'the run has no checkpoint "plan"'],
     [{ siteKind: 'mlp_out' }, 'the run holds no site "mlp_out" of "planb"'],
+    [
+      { siteKind: 'resid_post.1' },
+      '"resid_post.1" names a block, and this goes over all blocks of a kind — --sites',
+    ],
     [{ position: 'first' }, 'the run has no position "first"'],
     [{ where: 'split=Z' }, 'no row meets "split=Z"'],
     [{ where: 'harmful' }, 'all 400 labels are 1: there is nothing to tell apart'],
