@@ -44,8 +44,11 @@ export interface DetectRequest extends Omit<RowsRequest, 'folds'> {
 export async function detect(run: Run, request: DetectRequest): Promise<DetectorScan> {
   const { checkpoint, site, position, label, where, seed } = request;
   // Folds of all prompts are not the halves that are made here, of the clean rows.
-  const chosen = chosenRows(run, { ...request, folds: 2, splitsTopics: true });
-  const { index, labels, groups, prompts } = chosen;
+  const { index, labels, groups, prompts } = chosenRows(run, {
+    ...request,
+    folds: 2,
+    splitsTopics: true,
+  });
   const of = (keep: (i: number) => boolean): number[] => [...index.keys()].filter(keep);
   const spared = of((i) => labels[i] === 0);
   const half = halvesOf(spared.map((i) => groups[i]));
@@ -63,7 +66,7 @@ export async function detect(run: Run, request: DetectRequest): Promise<Detector
   const kin = (i: number): string[] => {
     const topic = prompts[i].columns[topicColumn] ?? null;
     const isApart = topic === null || request.splitsTopics === true;
-    return [`group ${groups[i]}`, ...(isApart ? [] : [`topic ${String(topic)}`])];
+    return [`group ${groups[i]}`, ...(isApart ? [] : [`topic ${JSON.stringify(topic)}`])];
   };
   const known = new Set(reference.flatMap(kin));
   const suspect = of((i) => labels[i] === 1 && !kin(i).some((name) => known.has(name)));
