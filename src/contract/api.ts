@@ -37,6 +37,7 @@ export interface RowColumns {
   readonly position: string;
   readonly ids: readonly string[];
   readonly prompts: readonly number[];
+  /** Null where prompts have several rows: all tokens in a row are the text. */
   readonly tokens: readonly (string | null)[];
   /** Scalar columns of the prompt set (booleans, numbers, short strings). */
   readonly columns: Readonly<Record<string, readonly (boolean | number | string | null)[]>>;

@@ -4,6 +4,8 @@ import { z } from 'zod';
 import type { Geometry, ShiftContrast, ShiftMap } from '../contract/contrasts.ts';
 
 const name = z.string().max(200);
+/** An expression over columns: as long as whoever wrote it had patience for. */
+const condition = z.string().max(100_000);
 const id = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/);
 const count = z.int().nonnegative();
 const finite = z.number();
@@ -39,8 +41,8 @@ export const contrastSchema: z.ZodType<ShiftContrast> = z.object({
   control: name.nullable(),
   position: name,
   site_kind: name,
-  where: name,
-  benign: name,
+  where: condition,
+  benign: condition,
   trigger: name,
   settings: z.object({
     groups: name,
@@ -82,8 +84,8 @@ export const mapSchema: z.ZodType<ShiftMap> = z.object({
   id,
   pair: name,
   site_kind: name,
-  where: name,
-  benign: name,
+  where: condition,
+  benign: condition,
   trigger: name,
   groups: name,
   permutations: count,
@@ -160,7 +162,7 @@ export const geometrySchema: z.ZodType<Geometry> = z.object({
   pair: name,
   position: name,
   site_kind: name,
-  where: name,
+  where: condition,
   labels: z.array(name),
   groups: name,
   draws: count,

@@ -11,6 +11,8 @@ import type {
 import type { Margin } from '../contract/report.ts';
 
 const name = z.string().max(200);
+/** An expression over columns: as long as whoever wrote it had patience for. */
+const condition = z.string().max(100_000);
 const id = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/);
 const count = z.int().nonnegative();
 const finite = z.number();
@@ -79,7 +81,13 @@ export const transferSchema: z.ZodType<TransferMatrix> = z.object({
     seed: finite,
   }),
   cells: z.array(
-    z.object({ checkpoint: name, is_twin: z.boolean(), where: name, n: count, n_positive: count }),
+    z.object({
+      checkpoint: name,
+      is_twin: z.boolean(),
+      where: condition,
+      n: count,
+      n_positive: count,
+    }),
   ),
   entries: z.array(
     z.array(
@@ -101,7 +109,7 @@ export const scanSchema: z.ZodType<DetectorScan> = z.object({
   site: name,
   position: name,
   label: name,
-  where: name,
+  where: condition,
   settings: z.object({ groups: name, interval: z.literal('clustered DeLong'), seed: finite }),
   n_reference: count,
   n_clean: count,

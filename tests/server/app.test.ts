@@ -1,13 +1,23 @@
 /** What the viewer's server answers, route by route, and what it says when it cannot. */
 
 import { createHash } from 'node:crypto';
-import { readFileSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { UserError } from '../../src/base/errors.ts';
 import type { RowColumns, RunList } from '../../src/contract/api.ts';
 import { createApp } from '../../src/server/app.ts';
-import { runFolders } from '../../src/server/runs.ts';
+import type { Report } from '../../src/contract/report.ts';
+import { RunReader, runFolders } from '../../src/server/runs.ts';
+import { parseReport } from '../../src/server/schemas.ts';
+import { writeFakeRun } from '../support/fakeRun.ts';
 import { problemOf, startServer } from './support.ts';
 import type { TestServer } from './support.ts';
 
@@ -269,6 +279,49 @@ describe('createApp', () => {
       unlinkSync(file);
       writeFileSync(file, text);
     }
+  });
+
+  it('keeps what all tokens of a prompt spell', async () => {
+    const folder = join(server.folder, 'all');
+    writeFakeRun(folder, { topics: 1, layers: 1 });
+    const path = join(folder, 'manifest.json');
+    const manifest = JSON.parse(readFileSync(path, 'utf8')) as { positions: object[] };
+    manifest.positions.push({ name: 'all', rows: 2, left_out: [] });
+    writeFileSync(path, JSON.stringify(manifest));
+    const rows = join(folder, 'rows.jsonl');
+    const [first] = readFileSync(rows, 'utf8').split('\n');
+    const told = ['Please', 'write'].map((token, row) => ({
+      ...(JSON.parse(first) as object),
+      position: 'all',
+      row,
+      token,
+    }));
+    appendFileSync(rows, told.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    const reader = new RunReader({ id: 'all', folder });
+    expect((await reader.rows('all')).tokens).toEqual([null, null]);
+    expect((await reader.rows('last')).tokens[0]).toBeTypeOf('string');
+  });
+
+  it('takes conditions of any length', () => {
+    const where = Array.from({ length: 60 }, (_, i) => `split!=s${i}`).join(' & ');
+    const text = readFileSync(join(server.run, 'report.json'), 'utf8');
+    const asked = JSON.parse(text) as Report;
+    const long = {
+      ...asked,
+      curves: asked.curves.map((curve) => ({ ...curve, where })),
+      shifts: asked.shifts.map((shift) => ({
+        ...shift,
+        points: shift.points.map((point) => ({
+          ...point,
+          sets: point.sets.map((set) => ({ ...set, where })),
+        })),
+      })),
+      contrasts: asked.contrasts?.map((contrast) => ({ ...contrast, where, benign: where })),
+      maps: asked.maps?.map((map) => ({ ...map, where, benign: where })),
+      geometries: asked.geometries?.map((geometry) => ({ ...geometry, where })),
+    };
+    expect(asked.contrasts?.length).toBeGreaterThan(0);
+    expect(() => parseReport(Buffer.from(JSON.stringify(long)), 'report.json')).not.toThrow();
   });
 
   it('asks for the viewer to be built', () => {

