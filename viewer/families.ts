@@ -11,7 +11,11 @@ interface Rows {
 
 /** Stands in addresses. */
 export function familyKey({ where, benign, trigger }: Rows): string {
-  return slug([where === '' ? 'all' : where, 'benign', benign, 'by', trigger]);
+  const key = slug([where === '' ? 'all' : where, 'benign', benign, 'by', trigger]);
+  // Addresses take so many letters; what is beyond them decides the end of a longer key.
+  return key.length <= 190
+    ? key
+    : `${key.slice(0, 180)}~${checksum(`${where} ${benign} ${trigger}`)}`;
 }
 
 /** In words, for a choice. */
@@ -25,4 +29,13 @@ export function familiesOf(entries: readonly Rows[]): [key: string, words: strin
   return unique(entries.map(familyKey))
     .toReversed()
     .map((key) => [key, words.get(key) ?? key]);
+}
+
+/** FNV-1a, in 8 hexadecimal digits. */
+function checksum(text: string): string {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) {
+    hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193) >>> 0;
+  }
+  return hash.toString(16).padStart(8, '0');
 }

@@ -5,10 +5,16 @@
  * have is named rather than guessed.
  */
 
-import type { ProbeCurve, Projection, Report, ShiftCurve } from '../src/contract/report.ts';
+import type {
+  ProbeCurve,
+  Projection,
+  Report,
+  ShiftCurve,
+  ShiftPoint,
+} from '../src/contract/report.ts';
 import type { State } from './state.ts';
 
-/** One probe question: the curves that differ in nothing but the checkpoint. */
+/** One probe question: curves that differ in nothing but the checkpoint. */
 export interface Question {
   /** Stands in addresses. */
   readonly key: string;
@@ -17,6 +23,8 @@ export interface Question {
   readonly position: string;
   readonly siteKind: string;
   readonly estimator: ProbeCurve['estimator'];
+  /** What tells it from questions that are the same but for how the probe was fitted; '' where there is none. */
+  readonly fit: string;
   /** In the order of the report's checkpoints. */
   readonly curves: readonly ProbeCurve[];
 }
@@ -41,7 +49,7 @@ export interface Scene {
   readonly projection: Projection | null;
   /** All planes at this layer that hold both checkpoints. */
   readonly bases: readonly Projection[];
-  /** At this position and kind of site, in the order of the report. */
+  /** At this position and kind of site: one for each pair, in the order of the report. */
   readonly shifts: readonly ShiftCurve[];
 }
 
@@ -64,8 +72,8 @@ export function resolve(report: Report, state: State): { scene: Scene; missing: 
   }
   const kinds = unique([...placed, ...(report.maps ?? [])].map((of) => of.site_kind));
   const siteKind = oneOf([question?.siteKind ?? ''], kinds);
-  const shifts = report.shifts.filter(
-    (shift) => shift.position === position && shift.site_kind === siteKind,
+  const shifts = togetherByPair(
+    report.shifts.filter((shift) => shift.position === position && shift.site_kind === siteKind),
   );
   const planes = report.projections.filter(
     (plane) => plane.position === position && plane.site_kind === siteKind,
@@ -120,23 +128,76 @@ export function resolve(report: Report, state: State): { scene: Scene; missing: 
   };
 }
 
+/**
+ * One curve for each pair: what several commands measured of it, side by side. Sets of one name and other rows are
+ * called by their rows too; of the same rows measured twice, the later stands.
+ */
+function togetherByPair(shifts: readonly ShiftCurve[]): ShiftCurve[] {
+  const wheres = new Map<string, Set<string>>();
+  for (const { sets } of shifts.flatMap(({ points }) => points)) {
+    for (const { name, where } of sets) {
+      wheres.set(name, (wheres.get(name) ?? new Set()).add(where));
+    }
+  }
+  const isShared = (name: string): boolean => (wheres.get(name)?.size ?? 0) > 1;
+  const renamed = (point: ShiftPoint): ShiftPoint => {
+    const words = (name: string): string => {
+      const where = point.sets.find((set) => set.name === name)?.where ?? '';
+      return isShared(name) ? `${name} (${where})` : name;
+    };
+    return {
+      ...point,
+      sets: point.sets.map((set) => ({ ...set, name: words(set.name) })),
+      cosines: point.cosines.map(({ a, b, cosine }) => ({ a: words(a), b: words(b), cosine })),
+    };
+  };
+  const pairs = unique(shifts.map(({ pair }) => pair));
+  return pairs.map((pair) => {
+    const own = shifts.filter((shift) => shift.pair === pair);
+    const all = own.flatMap(({ points }) => points.map(renamed));
+    const sites = unique(all.map(({ site }) => site));
+    return {
+      ...own[own.length - 1],
+      points: sites.map((site): ShiftPoint => {
+        const here = all.filter((point) => point.site === site);
+        const latest = <T>(items: readonly T[], key: (item: T) => string): T[] => [
+          ...new Map(items.map((item) => [key(item), item])).values(),
+        ];
+        return {
+          ...here[0],
+          sets: latest(
+            here.flatMap(({ sets }) => sets),
+            ({ name }) => name,
+          ),
+          cosines: latest(
+            here.flatMap(({ cosines }) => cosines),
+            ({ a, b }) => `${a}\0${b}`,
+          ),
+        };
+      }),
+    };
+  });
+}
+
 /** Groups curves into questions, in the order of the report. */
 export function questionsOf(report: Report): Question[] {
   const order = report.run.checkpoints.map(({ name }) => name);
   const groups = new Map<string, ProbeCurve[]>();
   for (const curve of report.curves) {
-    const key = [curve.label, curve.where, curve.position, curve.site_kind, curve.estimator].join(
-      '\0',
-    );
+    const key = [...subjectOf(curve), ...Object.values(fitOf(curve))].join('\0');
     groups.set(key, [...(groups.get(key) ?? []), curve]);
   }
   const taken = new Set<string>();
   return [...groups.values()].map((curves) => {
     const [first] = curves;
     const stem = slug([first.label, first.where, first.position, first.estimator, first.site_kind]);
-    let key = stem;
-    for (let i = 2; taken.has(key); i++) key = `${stem}-${i}`;
+    // Addresses take so many letters; what is cut off here is told apart by number.
+    let key = stem.slice(0, longestKey);
+    for (let i = 2; taken.has(key); i++) key = `${stem.slice(0, longestKey)}-${i}`;
     taken.add(key);
+    const alike = report.curves.filter(
+      (other) => subjectOf(other).join('\0') === subjectOf(first).join('\0'),
+    );
     return {
       key,
       label: first.label,
@@ -144,9 +205,39 @@ export function questionsOf(report: Report): Question[] {
       position: first.position,
       siteKind: first.site_kind,
       estimator: first.estimator,
+      fit: fitWords(first, alike),
       curves: curves.toSorted((a, b) => order.indexOf(a.checkpoint) - order.indexOf(b.checkpoint)),
     };
   });
+}
+
+const longestKey = 160;
+
+/** What is asked. */
+function subjectOf(curve: ProbeCurve): readonly string[] {
+  return [curve.label, curve.where, curve.position, curve.site_kind, curve.estimator];
+}
+
+/** How the probe was fitted and judged, by the words for it. */
+function fitOf({ settings }: ProbeCurve): Readonly<Record<string, string>> {
+  const { c, standardise, intercept, groups, folds, shuffles, seed } = settings;
+  return {
+    penalty: c === null ? 'no C' : `C = ${c}`,
+    columns: standardise ? 'standardised' : 'raw columns',
+    intercept: intercept ? 'with intercept' : 'no intercept',
+    folds: `${folds} folds by ${groups}`,
+    topics: settings.splits_topics === true ? 'topics split' : 'topics whole',
+    shuffles: `${shuffles} shuffles`,
+    seed: `seed ${seed}`,
+  };
+}
+
+/** What of the fit differs among curves that are otherwise alike. */
+function fitWords(curve: ProbeCurve, alike: readonly ProbeCurve[]): string {
+  return Object.entries(fitOf(curve))
+    .filter(([key, value]) => alike.some((other) => fitOf(other)[key] !== value))
+    .map(([, words]) => words)
+    .join(', ');
 }
 
 /** What a piece of evidence shows, as a change of state; null for an id that the report lacks. */

@@ -32,9 +32,12 @@ function remarkSentences(curves: readonly ProbeCurve[]): string[] {
   for (const { checkpoint, remarks = [] } of curves) {
     for (const remark of remarks) places.set(remark, [...(places.get(remark) ?? []), checkpoint]);
   }
-  return [...places]
-    .filter(([remark]) => !remark.includes('saturation'))
-    .map(([remark, checkpoints]) => `In ${list(checkpoints)} ${remark}.`);
+  return (
+    [...places]
+      // Said in words of their own above and below.
+      .filter(([remark]) => !/saturation|^it is told apart/.test(remark))
+      .map(([remark, checkpoints]) => `In ${list(checkpoints)} ${remark}.`)
+  );
 }
 
 /** What the layer curve shows. */
@@ -61,19 +64,38 @@ function peakSentence(curves: readonly ProbeCurve[]): string {
   return `Highest AUROC: ${list(peaks)} (n = ${count(n)} rows in ${count(groups)} groups). A highest point is picked after looking, so its interval is too narrow.`;
 }
 
+/** At which a reading over all sites of its curve is told apart from those of shuffled labels. */
+const alpha = 0.05;
+
+/**
+ * By the largest reading over the curve's sites, as the command line judges it; where a report does not know that, by
+ * the intervals, in words of its own.
+ */
 function nullSentences(curves: readonly ProbeCurve[]): string[] {
+  const high = Math.max(...curves.flatMap(({ points }) => points.map((point) => point.null.high)));
+  const band = `With shuffled labels 95 % of runs stay below ${fixed(high)}`;
+  const isJudged = curves.every(({ points }) =>
+    points.every((point) => point.null.p_adjusted !== undefined),
+  );
   const inside = curves.flatMap((curve) => {
     const layers = curve.points
-      .filter((point) => point.low <= point.null.high)
+      .filter((point) =>
+        isJudged ? (point.null.p_adjusted ?? 1) > alpha : point.low <= point.null.high,
+      )
       .map(({ layer }) => layer);
     if (layers.length === 0) return [];
     const where = layers.length === curve.points.length ? 'all layers' : layerWords(layers);
     return [`${curve.checkpoint} (${where})`];
   });
-  const high = Math.max(...curves.flatMap(({ points }) => points.map((point) => point.null.high)));
-  const band = `With shuffled labels 95 % of runs stay below ${fixed(high)}`;
+  if (isJudged) {
+    return inside.length === 0
+      ? [`${band}; every layer is told apart from them (max-T over the sites of each curve, 5 %).`]
+      : [
+          `${band}. Not told apart from shuffled labels (max-T over the sites of each curve, 5 %): ${list(inside)}.`,
+        ];
+  }
   if (inside.length === 0) return [`${band}; every interval lies above its own null band.`];
-  return [`${band}. Not told apart from shuffled labels: ${list(inside)}.`];
+  return [`${band}. The interval reaches into its null band: ${list(inside)}.`];
 }
 
 function ceilingSentences(curves: readonly ProbeCurve[]): string[] {

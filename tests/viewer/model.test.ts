@@ -13,7 +13,9 @@ import {
   shiftSentences,
 } from '../../viewer/sentences.ts';
 import { shownRows } from '../../viewer/rows.ts';
-import { initialState } from '../../viewer/state.ts';
+import { familyKey } from '../../viewer/families.ts';
+import { decodeAddress, encodeAddress, initialState } from '../../viewer/state.ts';
+import { meanShifts } from '../../viewer/views/planeParts.ts';
 import { writeFakeRun } from '../support/fakeRun.ts';
 
 let folder: string;
@@ -47,6 +49,36 @@ describe('questionsOf', () => {
         'twin',
       ]);
     }
+  });
+
+  it('keeps apart what was fitted otherwise, and says what differs', () => {
+    const [first] = report.curves;
+    const settings = { ...first.settings, c: 0.1, standardise: !first.settings.standardise };
+    const both = { ...report, curves: [...report.curves, { ...first, id: 'other', settings }] };
+    const questions = questionsOf(both);
+    expect(questions).toHaveLength(questionsOf(report).length + 1);
+    const alike = questions.filter(({ key }) => key.startsWith(questions[0].key));
+    expect(alike.map(({ curves }) => curves.length)).toEqual([4, 1]);
+    expect(alike[1].fit).toMatch(/^C = 0\.1, (standardised|raw columns)$/);
+    expect(alike[0].fit).not.toBe(alike[1].fit);
+    expect(questions[1].fit).toBe('');
+  });
+
+  it('makes keys that an address can hold', () => {
+    const where = Array.from({ length: 40 }, (_, i) => `split!=s${i}`).join(' & ');
+    const [first, second] = report.curves;
+    const curves = [first, { ...second, where }, { ...second, where: `${where} & triggered` }];
+    const keys = questionsOf({ ...report, curves }).map(({ key }) => key);
+    expect(new Set(keys).size).toBe(3);
+    for (const question of keys) {
+      const [, query] = encodeAddress({ ...initialState, run: 'a', question }).split('?');
+      expect(decodeAddress('/r/a', query).state.question).toBe(question);
+    }
+    const families = [where, `${where} & triggered`].map((of) =>
+      familyKey({ where: of, benign: '!harmful', trigger: 'triggered' }),
+    );
+    expect(new Set(families).size).toBe(2);
+    for (const family of families) expect(family.length).toBeLessThanOrEqual(200);
   });
 
   it('orders curves as the report orders checkpoints', () => {
@@ -172,9 +204,27 @@ describe('curveSentences', () => {
     expect(say(curve('backdoored', [0.55, 0.9, 0.8]), curve('planb', [0.7, 0.71, 0.95]))).toBe(
       'Highest AUROC: backdoored 0.900 [0.880, 0.920] at layer 1 and planb 0.950 [0.930, 0.970] at layer 2 ' +
         '(n = 1\u202f240 rows in 62 groups). A highest point is picked after looking, so its interval is too narrow. ' +
-        'With shuffled labels 95 % of runs stay below 0.600. Not told apart from shuffled labels: backdoored (layer 0). ' +
+        'With shuffled labels 95 % of runs stay below 0.600. The interval reaches into its null band: backdoored (layer 0). ' +
         'In backdoored and planb it beats a bag of the prompt’s words (AUROC 0.700) at only 3 of 12 sites.',
     );
+  });
+
+  it('judges by the largest reading over sites where the report has it, and says so once', () => {
+    // The interval at layer 0 reaches into the band and the reading is told apart; at layer 2 it is the other way round.
+    const judged = curve('planb', [0.55, 0.9, 0.95]);
+    const told = [0.01, 0.01, 0.2];
+    const points = judged.points.map((point, i) => ({
+      ...point,
+      null: { ...point.null, p_adjusted: told[i] },
+    }));
+    const remarks = ['it is told apart from shuffled labels at only 2 of 3 sites'];
+    const words = say({ ...judged, points, remarks });
+    expect(words).toContain(
+      'Not told apart from shuffled labels (max-T over the sites of each curve, 5 %): planb (layer 2).',
+    );
+    expect(words.match(/told apart/g)).toHaveLength(1);
+    const all = points.map((point) => ({ ...point, null: { ...point.null, p_adjusted: 0.05 } }));
+    expect(say({ ...judged, points: all, remarks: [] })).toContain('every layer is told apart');
   });
 
   it('says when a curve is at its ceiling everywhere, and not when it is so somewhere', () => {
@@ -195,6 +245,67 @@ describe('curveSentences', () => {
     );
     expect(words).toContain('Highest AUROC: backdoored 0.950');
     expect(say(curve('backdoored', [0.9]), curve('twin', [0.7]))).not.toContain('random weights');
+  });
+});
+
+describe('shifts of one pair that several commands measured', () => {
+  it('stand side by side, each set called by its rows where the name is not enough', () => {
+    const [shift] = report.shifts;
+    const again = {
+      ...shift,
+      id: 'again',
+      points: shift.points.map((point) => ({
+        ...point,
+        sets: point.sets.map((set, i) =>
+          i === 0 ? { ...set, where: `${set.where} & more`, n: 1 } : { ...set, n: 2 },
+        ),
+        cosines: [{ a: point.sets[0].name, b: point.sets[1].name, cosine: 0.25 }],
+      })),
+    };
+    const { scene } = resolve({ ...report, shifts: [...report.shifts, again] }, initialState);
+    const own = scene.shifts.filter(({ pair }) => pair === shift.pair);
+    expect(own).toHaveLength(1);
+    const { sets, cosines } = own[0].points[0];
+    const [first, second] = shift.points[0].sets;
+    const names = [`${first.name} (${first.where})`, `${first.name} (${first.where} & more)`];
+    expect(sets.map(({ name }) => name)).toEqual(expect.arrayContaining([...names, second.name]));
+    expect(sets).toHaveLength(shift.points[0].sets.length + 1);
+    // Measured twice on the same rows: the later.
+    expect(sets.find(({ name }) => name === second.name)?.n).toBe(2);
+    expect(cosines).toContainEqual({ a: names[1], b: second.name, cosine: 0.25 });
+  });
+});
+
+describe('meanShifts', () => {
+  it('tell no share of rows that moved out of the plane alone, and leave out those that did not move', () => {
+    const { scene } = resolve(report, initialState);
+    const share = (inPlane: readonly number[]): number | null | undefined => {
+      const n = inPlane.length;
+      const rows = {
+        position: 'last',
+        ids: inPlane.map((_, i) => String(i)),
+        prompts: inPlane.map((_, i) => i),
+        tokens: inPlane.map(() => null),
+        columns: {},
+      };
+      const projection = { ...scene.projection!, rows: n, pair: scene.pair };
+      const plane = {
+        coordinates: { shape: [], data: new Float32Array(0) },
+        inPlane: { shape: [n], data: Float32Array.from(inPlane) },
+      };
+      const after = new Float32Array(2 * n);
+      after[0] = 1; // only the first row moves in the plane
+      const places = {
+        before: new Float32Array(2 * n),
+        after,
+        isTriggered: inPlane.map(() => null),
+        isShown: inPlane.map(() => true),
+      };
+      return meanShifts(places, scene, { projection, plane, rows })[0].inPlane;
+    };
+    expect(share([0.5])).toBeCloseTo(0.5, 6);
+    expect(share([0.5, Number.NaN])).toBeCloseTo(0.5, 6);
+    expect(share([0.5, 0])).toBeNull();
   });
 });
 

@@ -291,8 +291,8 @@ function title({ label, siteKind }: Question): string {
   return `Where can “${label}” be read from ${siteKind}?`;
 }
 
-function detail({ position, estimator, where }: Question): string {
-  const words = [position, estimator.replaceAll('_', ' ')];
+function detail({ position, estimator, where, fit }: Question): string {
+  const words = [position, estimator.replaceAll('_', ' '), ...(fit === '' ? [] : [fit])];
   return [...words, ...(where === '' ? [] : [`where ${where}`])].join(' · ');
 }
 

@@ -82,7 +82,9 @@ export class Lens {
   /** Drawn again only when something changed, so that an open list is not closed. */
   #drawChoices(scene: Scene, hasFlags: { triggered: boolean; harmful: boolean }): void {
     const { trigger, harm } = scene.state;
-    const key = [scene.pair, scene.position, trigger, harm, hasFlags.triggered, hasFlags.harmful];
+    const { pairs: all, positions } = scene;
+    const chosen = [scene.pair, scene.position, trigger, harm];
+    const key = [...chosen, hasFlags.triggered, hasFlags.harmful, all.join(), positions.join()];
     if (key.join('\0') === this.#drawn) return;
     this.#drawn = key.join('\0');
     const focused = document.activeElement?.getAttribute('name');

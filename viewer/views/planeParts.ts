@@ -172,7 +172,8 @@ function pooledShare(
   let [within, whole] = [0, 0];
   for (const [i, [x, y]] of shifts.entries()) {
     const squared = x * x + y * y;
-    if (squared === 0) continue;
+    // A row that did not move has no share; one that moved out of the plane alone has one, of 0.
+    if (squared === 0 && Number.isNaN(shares[i])) continue;
     if (!(shares[i] > 0)) return null;
     within += squared;
     whole += squared / shares[i];
