@@ -138,14 +138,16 @@ function usesOf(passes: readonly Pass[]): ReadonlyMap<number, Use>[] {
 /**
  * Floats that keys and values take at the most while some pass runs.
  *
- * What is kept; what leaves the graph, there and here; the pasts that enter it; the pasts of all rows
- * and what becomes of them, for all blocks at once: onnxruntime gathers pasts long before they are read.
+ * What is kept; what leaves the graph, there and here; the pasts that enter it; the pasts of all rows, for
+ * all blocks at once, since onnxruntime gathers pasts long before they are read; and of one block past and
+ * present together, which its attention makes and the next block's makes again in the same place.
  */
 export function cacheFloats(
   passes: readonly Pass[],
   { blocks, keyHeads, headDim }: CacheShape,
 ): number {
-  const inAll = 2 * keyHeads * headDim * (blocks.to - blocks.from);
+  const inOne = 2 * keyHeads * headDim;
+  const inAll = inOne * (blocks.to - blocks.from);
   const uses = usesOf(passes);
   const ending = passes.map(() => 0);
   let kept = 0;
@@ -157,8 +159,9 @@ export function cacheFloats(
     }
     const leaving = 2 * uses[i].size * (past + length);
     const entering = past * new Set(parents.map(({ pass, row }) => `${pass} ${row}`)).size;
-    const working = segments.length * (2 * past + length);
-    most = Math.max(most, (kept + leaving + entering + working) * inAll);
+    const gathered = segments.length * past;
+    const together = segments.length * (past + length) * inOne;
+    most = Math.max(most, (kept + leaving + entering + gathered) * inAll + together);
     kept -= ending[i];
   });
   return most;

@@ -167,6 +167,22 @@ describe('prefixPasses', () => {
   });
 });
 
+describe('cacheFloats', () => {
+  it('counts what one pass leaves and what rows behind it make of it', () => {
+    const one = { prompt: 0, to: 5, others: [] };
+    const rows = [1, 2, 3].map((prompt) => ({ prompt, to: 6, others: [] }));
+    const parent = { pass: 0, row: 0 };
+    const passes = [
+      { segments: [one], length: 5, past: 0, parents: [], keeps: true },
+      { segments: rows, length: 2, past: 4, parents: [parent, parent, parent], keeps: false },
+    ];
+    // The second: 4 tokens kept, 4 entering once, 4 for each of 3 rows, of keys and of values in 2 blocks; and
+    // in one block 6 tokens of each row together.
+    const shape = { blocks: { from: 0, to: 2 }, keyHeads: 1, headDim: 1 };
+    expect(cacheFloats(passes, shape)).toBe((4 + 4 + 3 * 4) * 2 * 2 + 3 * 6 * 2);
+  });
+});
+
 describe('neededFrom', () => {
   it('runs what is left and, of what is done, only what that goes on from', () => {
     everySet((_, passes) => {
