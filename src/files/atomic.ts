@@ -7,7 +7,6 @@
  */
 
 import { createHash, randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir, open, rename, rm, statfs, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type ErrorCode, isDiskFull, isErrno, UserError } from '../base/errors.ts';
@@ -83,15 +82,34 @@ export async function sha256OfStream(
 ): Promise<string> {
   const hash = createHash('sha256');
   for (const text of texts) hash.update(text);
+  // One buffer for all: a stream's own, a new one for each piece, had rubbish collected every few files.
+  const bytes = Buffer.allocUnsafeSlow(2 ** 18);
   for (const path of paths) {
     try {
-      const chunks: AsyncIterable<Uint8Array> = createReadStream(path, { highWaterMark: 2 ** 20 });
-      for await (const chunk of chunks) hash.update(chunk);
+      await eachChunk(path, bytes, (chunk) => hash.update(chunk));
     } catch (error) {
       throw explainFileError(error, path, code);
     }
   }
   return hash.digest('hex');
+}
+
+/** Reads a file from its beginning to its end through one buffer. */
+async function eachChunk(
+  path: string,
+  bytes: Buffer,
+  take: (chunk: Uint8Array) => void,
+): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    for (;;) {
+      const { bytesRead } = await handle.read(bytes, 0, bytes.length);
+      if (bytesRead === 0) return;
+      take(bytes.subarray(0, bytesRead));
+    }
+  } finally {
+    await handle.close();
+  }
 }
 
 /** SHA-256 of a file's bytes, as 64 hexadecimal digits. @throws {UserError} with `code` if unreadable. */
