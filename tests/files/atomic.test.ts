@@ -13,6 +13,8 @@ import {
 
 /** FIPS 180-4, example B.1: SHA-256 of "abc". */
 const abc = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad';
+/** Example B.3 there: of a million times "a". */
+const manyAs = 'cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0';
 let folder: string;
 
 beforeEach(async () => {
@@ -77,6 +79,11 @@ describe('sha256OfBytes and sha256OfFile', () => {
     await expect(sha256OfFile(join(folder, 'none'), 'RUN_INVALID')).rejects.toMatchObject({
       code: 'RUN_INVALID',
     });
+  });
+
+  it('match it for a million letters, which are read in several pieces', async () => {
+    await writeFile(join(folder, 'many'), 'a'.repeat(1_000_000));
+    expect(await sha256OfFile(join(folder, 'many'))).toBe(manyAs);
   });
 });
 
