@@ -130,7 +130,7 @@ export function resolve(report: Report, state: State): { scene: Scene; missing: 
 
 /**
  * One curve for each pair: what several commands measured of it, side by side. Sets of one name and other rows are
- * called by their rows too; of the same rows measured twice, the later stands.
+ * called by their rows; of the same rows measured twice, the later stands.
  */
 function togetherByPair(shifts: readonly ShiftCurve[]): ShiftCurve[] {
   const wheres = new Map<string, Set<string>>();
@@ -143,7 +143,7 @@ function togetherByPair(shifts: readonly ShiftCurve[]): ShiftCurve[] {
   const renamed = (point: ShiftPoint): ShiftPoint => {
     const words = (name: string): string => {
       const where = point.sets.find((set) => set.name === name)?.where ?? '';
-      return isShared(name) ? `${name} (${where})` : name;
+      return isShared(name) && where !== '' ? where : name;
     };
     return {
       ...point,

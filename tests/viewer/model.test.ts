@@ -267,7 +267,7 @@ describe('shifts of one pair that several commands measured', () => {
     expect(own).toHaveLength(1);
     const { sets, cosines } = own[0].points[0];
     const [first, second] = shift.points[0].sets;
-    const names = [`${first.name} (${first.where})`, `${first.name} (${first.where} & more)`];
+    const names = [first.where, `${first.where} & more`];
     expect(sets.map(({ name }) => name)).toEqual(expect.arrayContaining([...names, second.name]));
     expect(sets).toHaveLength(shift.points[0].sets.length + 1);
     // Measured twice on the same rows: the later.
