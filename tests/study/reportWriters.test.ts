@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -20,12 +20,13 @@ function runFolder(): string {
   return folder;
 }
 
-/** Starts a process with the built program's `extendReport`, `openRun` and `takeLock` at hand. */
+/** Starts a process with the built program's `extendReport`, `readReport`, `openRun` and `takeLock` at hand. */
 function start(script: string): ChildProcess {
   const from = (name: string, path: string): string =>
     `const { ${name} } = await import(${JSON.stringify(pathToFileURL(built(path)).href)});`;
   const lines = [
     from('extendReport', 'src/study/report.js'),
+    from('readReport', 'src/study/report.js'),
     from('openRun', 'src/record/run.js'),
     from('takeLock', 'src/files/lock.js'),
     script,
@@ -53,6 +54,8 @@ describe('extendReport', () => {
         for (let i = 0; i < ${each}; i++) {
           const id = '${name}' + i;
           await extendReport(run, { findings: [{ ...${JSON.stringify(finding(''))}, id }] });
+          // Neither goes on before the other has begun, however late that is scheduled.
+          while ((await readReport(run)).findings.length < 2) await new Promise((go) => setTimeout(go, 5));
         }`),
     );
     await Promise.all(writers.map(({ stdout }) => once(stdout!, 'data')));
@@ -114,5 +117,25 @@ describe('extendReport', () => {
     const { findings } = await extendReport(run, { findings: [finding('e')] }, progress);
     expect(findings.map(({ id }) => id)).toEqual(['e']);
     expect(notes).toEqual([expect.stringContaining(`waiting for process ${holder.pid}, `)]);
+  });
+
+  it('puts aside what was found before the run was added to', async () => {
+    const folder = runFolder();
+    await extendReport(await openRun(folder), { findings: [finding('before')] });
+    const before = readFileSync(join(folder, 'report.json'), 'utf8');
+    const { manifestSha256 } = await openRun(folder);
+    appendFileSync(join(folder, 'manifest.json'), '\n'); // as --add would change it
+    const run = await openRun(folder);
+    expect((await readReport(run)).findings).toEqual([]);
+    const notes: string[] = [];
+    const progress = { begin() {}, update() {}, note: (line: string) => void notes.push(line) };
+    for (const id of ['after', 'later']) {
+      await extendReport(run, { findings: [finding(id)] }, progress);
+    }
+    const kept = `report.${manifestSha256.slice(0, 8)}.json`;
+    expect(readFileSync(join(folder, kept), 'utf8')).toBe(before);
+    expect(notes).toEqual([`the report of the run as it was before is kept as ${kept}`]);
+    const { findings } = await readReport(run);
+    expect(findings.map(({ id }) => id)).toEqual(['after', 'later']);
   });
 });
