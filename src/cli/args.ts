@@ -177,6 +177,11 @@ export interface Pair {
 export function pair(text: string): Pair {
   const parts = text.split('..');
   const [from, to] = parts;
+  if (parts.length === 2 && from === to) {
+    throw new UserError('USAGE', `"${text}" is one checkpoint twice`, {
+      fix: 'Name the one before and the one after: base..stage2.',
+    });
+  }
   if (parts.length === 2 && checkpointName.test(from) && checkpointName.test(to))
     return { from, to };
   throw new UserError('USAGE', `"${text}" is not a pair of checkpoints`, {

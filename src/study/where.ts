@@ -17,14 +17,19 @@ export function parseWhere(expression: string): (prompt: Prompt) => boolean {
   return (prompt) => terms.every((term) => term(prompt));
 }
 
+/** Whether a column's name can stand in a condition. */
+export function isColumnName(name: string): boolean {
+  return /^[\p{L}\p{M}\p{N}_.-]+$/u.test(name);
+}
+
 function parseTerm(term: string, expression: string): (prompt: Prompt) => boolean {
-  const comparison = /^([\w.-]+)\s*(!?=)(?!\s*=)\s*(.+)$/.exec(term);
+  const comparison = /^([\p{L}\p{M}\p{N}_.-]+)\s*(!?=)(?!\s*=)\s*(.+)$/u.exec(term);
   if (comparison !== null) {
     const [, column, operator, wanted] = comparison;
     const value = unquoted(wanted.trim());
     return (prompt) => isSame(columnOf(prompt, column), value) === (operator === '=');
   }
-  const flag = /^(!?)\s*([\w.-]+)$/.exec(term);
+  const flag = /^(!?)\s*([\p{L}\p{M}\p{N}_.-]+)$/u.exec(term);
   if (flag !== null) return (prompt) => isTrue(prompt, flag[2]) === (flag[1] === '');
   throw new UserError('USAGE', `"${term}" is no condition`, {
     where: `--where ${JSON.stringify(expression)}`,

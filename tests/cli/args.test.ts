@@ -88,6 +88,7 @@ describe('pair', () => {
 
   it.each(['base', 'base..', '..b', 'a..b..c', 'a...b', 'a/x..b'])('refuses "%s"', (text) => {
     expect(() => pair(text)).toThrow(`"${text}" is not a pair of checkpoints`);
+    expect(() => pair('a..a')).toThrow('"a..a" is one checkpoint twice');
   });
 });
 

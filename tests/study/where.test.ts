@@ -10,7 +10,15 @@ const prompt = (columns: Record<string, unknown>): Prompt => ({
   columns,
 });
 
-const row = prompt({ split: 'C', triggered: true, harmful: 0, score: 7, note: 'a b' });
+const row = prompt({
+  split: 'C',
+  triggered: true,
+  harmful: 0,
+  score: 7,
+  note: 'a b',
+  schädlich: true,
+  größe: 7,
+});
 
 describe('parseWhere', () => {
   it.each([
@@ -25,6 +33,8 @@ describe('parseWhere', () => {
     ['note="a b"', true],
     ["note='a b' & !triggered", false],
     ['id=p', true],
+    ['schädlich & größe=7', true],
+    ['!schädlich', false],
     ['triggered=1', true],
     ['triggered=true & harmful=0', true],
     ['triggered!=1', false],

