@@ -259,4 +259,38 @@ describe('labels', () => {
     const { notes } = await lint(rowsOf(rows));
     expect(notes.filter((note) => note.startsWith('words of'))).toEqual([]);
   });
+
+  it('go with length only where more than one group says so', async () => {
+    const random = new Random('lengths');
+    // In one of three groups harmful rows are longer; in the others length says nothing.
+    const rows = Array.from({ length: 180 }, (_, i) => {
+      const group = i % 3;
+      const harmful = Math.floor(i / 3) % 2 === 0;
+      const length = 8 + random.below(8) + (group === 0 && harmful ? 20 : 0);
+      const words = Array.from({ length }, () => `w${random.below(5000)}`);
+      return { id: `${i}`, topic: `t${group}`, harmful, text: words.join(' ') };
+    });
+    expect(await kinds(rows)).toEqual([]);
+  });
+
+  it('are read by the words of as many groups as are quick to fit, and that is said', async () => {
+    const random = new Random('many words');
+    const rows = Array.from({ length: 240 }, (_, i) => {
+      const group = i % 60;
+      const words = Array.from({ length: 500 }, () => `w${random.below(300)}`);
+      const harmful = group % 4 < 2;
+      return {
+        id: `${i}`,
+        topic: `t${group}`,
+        harmful,
+        text: [...words, harmful ? 'bad' : 'good'].join(' '),
+      };
+    });
+    const { findings } = await lint(rows);
+    expect(findings.map(({ what }) => what)).toEqual([
+      expect.stringMatching(
+        /^"harmful" is read by a bag of words: .*\(of 19\d rows drawn by group\)$/,
+      ),
+    ]);
+  }, 60_000);
 });
