@@ -136,6 +136,13 @@ describe('repeats', () => {
     // Twelve groups of one long template with one word of their own.
     const template = Array.from({ length: 12 }, (_, i) => row(`${i}`, `${words(0, 60)} z${i}`));
     expect(await kinds(template)).toEqual([]);
+    // Two of them share less than half of what is their own, and .84 of all.
+    const tails = template.map((_, i) => {
+      const tail =
+        i < 2 ? `a b c ${words(200 + 4 * i, 204 + 4 * i)}` : words(300 + 7 * i, 307 + 7 * i);
+      return row(`${i}`, `${words(0, 60)} ${tail}`);
+    });
+    expect(await kinds(tails)).toEqual([]);
   });
 });
 
