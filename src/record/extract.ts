@@ -212,23 +212,25 @@ async function runTask(
   { run, session: opened, progress, shouldStop }: Surroundings,
 ): Promise<number> {
   const { record, sites, model } = task;
-  if (await run.isFinished(record.name, sites.map(siteKey))) return 0;
   const positions = plan.positions.map(({ record: position }) => position);
-  const writer = await run.openCheckpoint(
-    record.name,
-    sites.map((site) => ({
-      site: siteKey(site),
-      shape: rowShape(site, model, plan.longest),
-      positions,
-    })),
-  );
-  const session = opened ?? (await openTask(plan, task));
-  const caches = sharesPasts(plan.passes)
-    ? new Caches(plan.passes, cacheShape(model, sites))
-    : null;
-  const needed = neededFrom(plan.passes, writer.done);
+  let session = opened;
+  let writer: CheckpointWriter | undefined;
   let tokens = 0;
   try {
+    if (await run.isFinished(record.name, sites.map(siteKey))) return 0;
+    writer = await run.openCheckpoint(
+      record.name,
+      sites.map((site) => ({
+        site: siteKey(site),
+        shape: rowShape(site, model, plan.longest),
+        positions,
+      })),
+    );
+    session ??= await openTask(plan, task);
+    const caches = sharesPasts(plan.passes)
+      ? new Caches(plan.passes, cacheShape(model, sites))
+      : null;
+    const needed = neededFrom(plan.passes, writer.done);
     progress.begin(record.name, tokensRead(plan.passes), 'tokens');
     for (const [i, pass] of plan.passes.entries()) {
       tokens += tokensOf(pass);
@@ -242,10 +244,10 @@ async function runTask(
       progress.update(tokens);
     }
   } catch (error) {
-    writer.close();
+    writer?.close();
     throw error;
   } finally {
-    await session.close();
+    await session?.close();
   }
   await writer.settle();
   return tokens;
