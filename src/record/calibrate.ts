@@ -8,8 +8,9 @@
  */
 
 import { composeModel } from '../../models/compose.ts';
-import { parametersOf } from '../../models/model.ts';
+import { parametersOf, type Model } from '../../models/model.ts';
 import { openSession, type Session } from '../runtime/session.ts';
+import { openWidened, WidenedWeights } from '../runtime/widened.ts';
 import { diskOf, scratchOf } from './foresight.ts';
 import { elsewhere, type Plan, type PlannedCheckpoint } from './plan.ts';
 import { tokensOf, type Pass } from './segments.ts';
@@ -37,7 +38,8 @@ export interface Amounts {
   readonly headBlocks: number;
   /** How often the head is gone through. */
   readonly headRuns: number;
-  readonly hasDoctor: boolean;
+  /** How often the doctor reads a block's weights; null without a doctor. */
+  readonly doctorOpens: number | null;
 }
 
 /** Bytes a second of rows that are put into their places, forced to disk, read back and digested. */
@@ -47,8 +49,8 @@ const movedPerSecond = 1.5e8;
 /** Process, folders and files. */
 const fixedSeconds = 0.15;
 /** The doctor's passes through a model, and the tokens of one. */
-const doctorRuns = 6;
-const doctorTokens = 52;
+const doctorRuns = 3;
+const doctorTokens = 47;
 /** Tokens of the larger pass that is timed; more of them cost the same each. */
 const timedTokens = 256;
 const leastSeconds = 0.04;
@@ -70,15 +72,15 @@ export async function predictSeconds(plan: Plan, hasDoctor: boolean): Promise<nu
 
 /** The arithmetic of a prediction. */
 export function secondsOf(amounts: Amounts, { open, pass, token }: Rates): number {
-  const { kind, blocks, passes, headRows, headBlocks, headRuns, hasDoctor } = amounts;
+  const { kind, blocks, passes, headRows, headBlocks, headRuns, doctorOpens } = amounts;
   const tokens = passes.reduce((sum, count) => sum + count, 0);
   const body = blocks * (open + passes.length * pass + tokens * token);
   const headOpens = kind === 'whole' ? headBlocks * open : 0;
   const head = headOpens + headBlocks * (headRuns * pass + headRows * token);
-  // The doctor maps weights: what is opened whole is open at once.
-  const doctorOpens = kind === 'whole' ? 0 : doctorRuns * open;
-  const doctor = blocks * (doctorOpens + doctorRuns * (pass + doctorTokens * token));
-  return body + head + (hasDoctor ? doctor : 0);
+  if (doctorOpens === null) return body + head;
+  return (
+    body + head + blocks * (doctorOpens * open + doctorRuns * (pass + doctorTokens * token))
+  );
 }
 
 export function amountsOf(plan: Plan, checkpoint: PlannedCheckpoint, hasDoctor: boolean): Amounts {
@@ -99,8 +101,14 @@ export function amountsOf(plan: Plan, checkpoint: PlannedCheckpoint, hasDoctor: 
     headRows: hasHead ? rows : 0,
     headBlocks: hasHead ? (vocabulary * wordWidth) / block : 0,
     headRuns: plan.kind === 'whole' ? plan.passes.length : headGroups(plan, model).length,
-    hasDoctor: hasDoctor && record.twin_seed === null,
+    doctorOpens: hasDoctor && record.twin_seed === null ? doctorOpensOf(plan, model) : null,
   };
+}
+
+/** The doctor maps weights: what is as wide in its file is open at once, all else is widened. */
+function doctorOpensOf({ kind, widensOnce }: Plan, { weights }: Model): number {
+  if (kind === 'streamed') return widensOnce ? 1 : 2;
+  return [...weights.values()].some(({ dtype }) => dtype !== 'F32') ? doctorRuns : 0;
 }
 
 /** Cached tokens that go into a pass. */
@@ -131,7 +139,11 @@ async function measureBlock(plan: Plan, { model, bind }: PlannedCheckpoint): Pro
   const rows = Math.min(largest.segments.length, Math.ceil(timedTokens / largest.length));
   const threads = mapped ? threadsFor(model, plan.request.threads) : plan.request.threads;
   const began = performance.now();
-  const session = await openSession(graph, { threads, mapped, ...elsewhere(plan.request) });
+  const options = { threads, mapped, ...elsewhere(plan.request) };
+  const session =
+    mapped && plan.widensOnce
+      ? await openWidened(graph, options, new WidenedWeights())
+      : await openSession(graph, options);
   try {
     const opened = (performance.now() - began) / 1000;
     const run = (count: number, length: number): Promise<number> =>

@@ -9,6 +9,7 @@
 
 import type { JsonObject } from '../base/json.ts';
 import type { DoctorWord } from '../contract/manifest.ts';
+import { siteKey, type Site } from '../graph/sites.ts';
 import { leftOut, stated, verdictOf, type Check, type Verdict } from './examination.ts';
 import {
   isFall,
@@ -24,11 +25,19 @@ import {
 import { checkHead } from './headCheck.ts';
 import { checkTokenizer, checkWeights } from './health.ts';
 import { checkFinite, checkPatterns, checkStream } from './identities.ts';
-import { checkDevice, checkGreedy, checkPadding, checkPrefix, checkTaps } from './invariances.ts';
+import {
+  checkDevice,
+  checkGreedy,
+  checkPadding,
+  checkPrefix,
+  checkTaps,
+  companyOf,
+  isUnmoved,
+} from './invariances.ts';
 import {
   allSites,
   endSites,
-  openPasses,
+  look,
   samplePrompts,
   type Prompts,
   type Sites,
@@ -37,7 +46,7 @@ import {
 import { faults, type Fault } from './tampering.ts';
 
 /** Counts changes of what the doctor checks; runs keep it with the doctor's word. */
-const doctorVersion = 2;
+const doctorVersion = 3;
 const seed = 0;
 
 /** What a wrong model looked like. */
@@ -64,18 +73,37 @@ export interface ExamineOptions {
   readonly onPart?: (name: string, done: number, total: number) => void;
 }
 
-/** The checks that every run makes: a second or less for a small model. */
+/**
+ * The checks that every run makes: a second or less for a small model.
+ *
+ * Two graphs, one with taps everywhere and one with hardly any, and three batches. The prompts are read
+ * by the second in other company only, which shows taps and company at once; where that moved a bit, it
+ * reads them once more to tell one from the other.
+ */
 export async function examineQuickly(subject: Subject): Promise<Check[]> {
   const { model } = subject;
   const prompts = samplePrompts(model, seed);
-  const { at, checks } = await identities(subject, prompts);
-  const bare = await openPasses(subject, endSites(model), prompts[0].length + 3);
-  try {
-    const end = await bare.run(prompts);
-    return [...checks, checkTaps(at, end, model), await checkPadding(bare, end, model, prompts)];
-  } finally {
-    await bare.close();
-  }
+  const bare = endSites(model);
+  const [[at], company] = await look(
+    subject,
+    [
+      { sites: allSites(model), batches: [{ prompts }] },
+      { sites: bare, batches: companyOf(prompts, model) },
+    ],
+    prompts[0].length + 3,
+  );
+  const end = isUnmoved(at, company[0], prompts)
+    ? only(at, bare)
+    : (await look(subject, [{ sites: bare, batches: [{ prompts }] }], prompts[0].length + 3))[0][0];
+  return [
+    ...(await identities(subject, at, prompts)),
+    checkTaps(at, end, model),
+    checkPadding(end, company, model, prompts),
+  ];
+}
+
+function only(at: Sites, sites: readonly Site[]): Sites {
+  return Object.fromEntries(sites.map(siteKey).map((key) => [key, at[key]]));
 }
 
 /** Everything that can be told without a reference. */
@@ -103,8 +131,8 @@ export async function examine(subject: Subject, options: ExamineOptions): Promis
   for (const [i, { fault, tampered }] of wrong.entries()) {
     onPart(fault.title, 4 + i, total);
     const { id, title, kind } = fault;
-    const found = await identities(tampered, prompts);
-    const noticedBy = found.checks.flatMap((check) => (check.outcome === 'fails' ? check.id : []));
+    const found = await identities(tampered, await tapped(tampered, prompts), prompts);
+    const noticedBy = found.flatMap((check) => (check.outcome === 'fails' ? check.id : []));
     const rise =
       losses === null || 'none' in text || kind === 'structure' || reading?.isKnown !== true
         ? null
@@ -128,43 +156,35 @@ export function wordOf(checks: readonly Check[]): DoctorWord {
   };
 }
 
+/** What a subject gives with every site tapped. */
+async function tapped(subject: Subject, prompts: Prompts): Promise<Sites> {
+  const sites = allSites(subject.model);
+  const [[at]] = await look(subject, [{ sites, batches: [{ prompts }] }], prompts[0].length);
+  return at;
+}
+
 /** All that one pass tells, with every site tapped. */
 async function identities(
-  subject: Subject,
+  { model, bind }: Subject,
+  at: Sites,
   prompts: Prompts,
-): Promise<{ readonly at: Sites; readonly checks: Check[] }> {
-  const { model, bind } = subject;
-  const passes = await openPasses(subject, allSites(model), prompts[0].length);
-  try {
-    const at = await passes.run(prompts);
-    const head =
-      bind === undefined
-        ? await checkHead(at, model, prompts)
-        : leftOut('head', 'the head reads the last site', 'the weights are not the checkpoint’s');
-    const checks = [
-      await checkStream(at, model),
-      checkPatterns(at, model, prompts),
-      head,
-      checkFinite(at),
-      await checkPrefix(passes, at, model, prompts),
-    ];
-    return { at, checks };
-  } finally {
-    await passes.close();
-  }
+): Promise<readonly Check[]> {
+  const head =
+    bind === undefined
+      ? await checkHead(at, model, prompts)
+      : leftOut('head', 'the head reads the last site', 'the weights are not the checkpoint’s');
+  return [
+    await checkStream(at, model),
+    checkPatterns(at, model, prompts),
+    head,
+    checkFinite(at),
+    checkPrefix(at, model, prompts),
+  ];
 }
 
 async function againstCpu(subject: Subject, device: string, prompts: Prompts): Promise<Check> {
-  const passOn = async (on: Subject): Promise<Sites> => {
-    const passes = await openPasses(on, allSites(subject.model), prompts[0].length);
-    try {
-      return await passes.run(prompts);
-    } finally {
-      await passes.close();
-    }
-  };
-  const reference = await passOn({ ...subject, device: 'cpu' });
-  return checkDevice(await passOn(subject), reference, subject.model, device);
+  const reference = await tapped({ ...subject, device: 'cpu' }, prompts);
+  return checkDevice(await tapped(subject, prompts), reference, subject.model, device);
 }
 
 /** A doctor who does not notice a broken layout must not be believed. */

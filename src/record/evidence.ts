@@ -103,7 +103,7 @@ export async function lossesOf(subject: Subject, prompts: Prompts): Promise<numb
   try {
     for (let start = 0; start < prompts.length; start += together) {
       const some = prompts.slice(start, start + together);
-      const { data } = (await passes.run(some))['logits'];
+      const { data } = (await passes.run({ prompts: some }))['logits'];
       let row = 0;
       for (const ids of some) {
         losses.push(

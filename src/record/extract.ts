@@ -19,6 +19,7 @@ import { freeBytes } from '../files/atomic.ts';
 import { siteKey } from '../graph/sites.ts';
 import { composeModel } from '../../models/compose.ts';
 import { openSession, type Session } from '../runtime/session.ts';
+import { WidenedWeights } from '../runtime/widened.ts';
 import { defaultBudgetBytes, requireBudget } from '../runtime/budget.ts';
 import { Caches, cacheShape, neededFrom } from './caches.ts';
 import { chosenPlan, diskOf, scratchOf } from './foresight.ts';
@@ -40,7 +41,7 @@ import { conversionOf } from './manifest.ts';
 import { identityOf, requireSamePlan, tasksLeft } from './resume.ts';
 import { runPass } from './runPass.ts';
 import { prefixSharing } from './sharing.ts';
-import { runStreamed } from './streamed.ts';
+import { runStreamed, type Streaming } from './streamed.ts';
 import { sharesPasts, tokensOf, tokensRead } from './segments.ts';
 import { portsOf } from './stages.ts';
 import {
@@ -88,12 +89,13 @@ export async function extract(asked: Plan, options: ExtractOptions): Promise<Ext
   if (tasks.length === 0 && earlier !== null) return { manifest: earlier, ran: false, tokens: 0 };
   if (unfinished !== null) requireSamePlan(unfinished, await identityOf(plan, tasks), out);
   if (options.doctor === true) {
-    const needed = Math.max(...tasks.map(({ model }) => doctorPeakBytes(model, plan.kind)));
+    const needed = Math.max(...tasks.map(({ model }) => doctorPeakBytes(model, plan)));
     requireBudget(needed, budgetBytes, 'the doctor, whom --no-doctor leaves out');
   }
   if (unfinished === null) await requireDisk(plan, tasks, out);
 
-  const words = options.doctor === true ? await askDoctor(plan, tasks, progress) : null;
+  const widened = plan.kind === 'streamed' && plan.widensOnce ? new WidenedWeights() : null;
+  const words = options.doctor === true ? await askDoctor(plan, tasks, { progress, widened }) : null;
   // Weights are hashed on another thread: what can be done without their hash comes first.
   const isNew = unfinished === null && earlier === null;
   const first = isNew && plan.kind === 'whole' ? await openTask(plan, tasks[0]) : null;
@@ -105,7 +107,7 @@ export async function extract(asked: Plan, options: ExtractOptions): Promise<Ext
     const records = await Promise.all(tasks.map(recordOf));
     let tokens = 0;
     if (plan.kind === 'streamed') {
-      tokens = await runStreamed(plan, tasks, writer, { progress, shouldStop });
+      tokens = await runStreamed(plan, tasks, writer, { progress, shouldStop, widened });
     } else {
       for (const [i, task] of tasks.entries()) {
         const session = i === 0 ? first : null;
@@ -132,7 +134,7 @@ export async function extract(asked: Plan, options: ExtractOptions): Promise<Ext
 async function askDoctor(
   plan: Plan,
   tasks: readonly PlannedCheckpoint[],
-  progress: Progress,
+  { progress, widened }: Pick<Streaming, 'progress' | 'widened'>,
 ): Promise<Record<string, DoctorWord>> {
   const { threads, device = 'cpu' } = plan.request;
   const words: Record<string, DoctorWord> = {};
@@ -140,7 +142,14 @@ async function askDoctor(
     if (record.twin_seed !== null) continue;
     const weights = record.derivation === null ? {} : { bind };
     const isStreamed = plan.kind === 'streamed';
-    const checks = await examineQuickly({ model, threads, device, isStreamed, ...weights });
+    const checks = await examineQuickly({
+      model,
+      threads,
+      device,
+      isStreamed,
+      ...(widened === null ? {} : { widened }),
+      ...weights,
+    });
     const failed = checks.find(({ outcome }) => outcome === 'fails');
     if (failed !== undefined) {
       throw new UserError('CHECK_FAILED', `the doctor says WRONG of ${record.name}`, {

@@ -1,8 +1,9 @@
 /**
  * What will a run take, and which plan is it to follow?
  *
- * Both plans give the same numbers but for rounding. The whole one is quicker, so it is taken where it
- * fits; the streamed one holds one block at a time. Whatever began a run's folder goes on with it.
+ * Both plans give the same numbers but for rounding. The quicker one is taken where it fits: the whole one,
+ * but for a few prompts through weights in half precision. The streamed one holds one block at a time.
+ * Whatever began a run's folder goes on with it.
  */
 
 import { UserError } from '../base/errors.ts';
@@ -14,7 +15,7 @@ import { parametersOf } from '../../models/model.ts';
 import { bytesOfPrompt, processBytes } from '../runtime/budget.ts';
 import type { RunIdentity } from './manifest.ts';
 import { cacheFloats, cacheShape } from './caches.ts';
-import { sharesPasts } from './segments.ts';
+import { sharesPasts, tokensRead } from './segments.ts';
 import {
   passesFor,
   peakBytes as peakOfWhole,
@@ -33,16 +34,23 @@ import {
   scratchSizes,
   sitesAt,
   stagesOf,
+  threadsFor,
   type Stage,
 } from './stages.ts';
 import { readRunState } from './store.ts';
 import { wantedRows } from './wantedRows.ts';
 
 const float = 4;
+/** Tokens up to which packing a whole model's weights is not repaid. */
+const fewTokens = 4096;
 
-/** Bytes of memory at the peak of a plan of this kind. */
-export function peakBytes(plan: Plan, kind: PlanKind = plan.kind): number {
-  if (kind === 'whole') return peakOfWhole(plan) + plan.prepared.length * bytesOfPrompt;
+/** How a plan is carried out, as far as memory depends on it. */
+type Manner = Pick<Plan, 'kind' | 'widensOnce'>;
+
+/** Bytes of memory at the peak of a plan that is carried out so. */
+export function peakBytes(asked: Plan, manner: Manner = asked): number {
+  const plan = { ...asked, ...manner };
+  if (plan.kind === 'whole') return peakOfWhole(plan) + plan.prepared.length * bytesOfPrompt;
   const batchTokens = largestOf(plan.passes.map((p) => p.segments.length * p.length));
   return peakOfStreamed(plan, batchTokens);
 }
@@ -104,7 +112,9 @@ function bytesAt(stage: Stage, { plan, checkpoint, tokens }: Load): number {
       return slice + 2 * rows * vocabulary * float + 2 * rows * (to - from) * float;
     }
     default: {
-      const mapped = parameterBytes(checkpoint).get(stage.layer) ?? 0;
+      const weights = plan.widensOnce
+        ? heldBytes(checkpoint, stage.layer)
+        : (parameterBytes(checkpoint).get(stage.layer) ?? 0) + widened(checkpoint, stage.layer);
       const here = sitesAt(stage, sites);
       const scores = queriesAtOnce(plan, here) * heads;
       const work = tokens * float * (6 * width + 3 * mlpWidth + scores);
@@ -118,7 +128,7 @@ function bytesAt(stage: Stage, { plan, checkpoint, tokens }: Load): number {
       const cached = sharesPasts(plan.passes)
         ? float * cacheFloats(plan.passes, { ...shape, blocks })
         : 0;
-      return mapped + widened(checkpoint, stage.layer) + work + 3 * stream + 2 * fetched + cached;
+      return weights + work + 3 * stream + 2 * fetched + cached;
     }
   }
 }
@@ -141,6 +151,20 @@ function parameterBytes(checkpoint: PlannedCheckpoint): ReadonlyMap<number | 'em
     bytes.set(place, (bytes.get(place) ?? 0) + size);
   }
   return bytes;
+}
+
+/** Bytes of a block whose weights are widened once: those in half precision are read, not mapped. */
+function heldBytes(checkpoint: PlannedCheckpoint, layer: number): number {
+  const { model, record, passingFloats } = checkpoint;
+  const { architecture, settings } = model;
+  const sizes = parametersOf(architecture, settings)
+    .filter(({ name }) => layerOf(name, checkpoint) === layer)
+    .map(({ shape }) => product(shape) * float);
+  const towards = record.derivation?.towards ?? null;
+  const held = sizes.reduce((sum, size) => sum + size, 0) * (towards === null ? 1 : 2);
+  // What is made of several weights is made in every pass.
+  const largest = passingFloats === 0 ? 0 : Math.max(0, ...sizes);
+  return held + (towards === null ? 2 : 4) * largest;
 }
 
 /** Bytes that the largest matrix of a block takes while it is made ready for its product. */
@@ -225,15 +249,38 @@ export function chosenPlan(plan: Plan, { budgetBytes, earlier, unfinished }: Cho
   if (request.plan === 'streamed') requireCpu(plan);
   const begun = kindOf(earlier, unfinished);
   const asked = request.plan ?? begun;
-  const kinds: readonly PlanKind[] =
-    asked === undefined
-      ? (request.device ?? 'cpu') === 'cpu'
-        ? ['whole', 'streamed']
-        : ['whole']
-      : [asked];
-  const fitting = kinds.find((kind) => peakBytes(plan, kind) <= budgetBytes);
-  if (fitting !== undefined) return { ...plan, kind: fitting };
-  throw tooLarge(plan, kinds, budgetBytes);
+  const isOnCpu = (request.device ?? 'cpu') === 'cpu';
+  const manners = mannersOf(plan).filter(({ kind }) =>
+    asked === undefined ? isOnCpu || kind === 'whole' : kind === asked,
+  );
+  const fitting = manners.find((manner) => peakBytes(plan, manner) <= budgetBytes);
+  if (fitting !== undefined) return { ...plan, ...fitting };
+  throw tooLarge(plan, manners, budgetBytes);
+}
+
+/** In how many ways a plan may be carried out, the quickest first. */
+function mannersOf(plan: Plan): Manner[] {
+  const whole = { kind: 'whole', widensOnce: false } as const;
+  const streamed = { kind: 'streamed', widensOnce: true } as const;
+  const slowly = { kind: 'streamed', widensOnce: false } as const;
+  return streamsQuickly(plan) ? [streamed, whole, slowly] : [whole, streamed, slowly];
+}
+
+/**
+ * Whether a streamed plan takes no longer than the whole one. What is stored in half precision is widened
+ * anew either way, and a whole model is packed besides, which few tokens do not repay; but only a whole
+ * one may use any number of threads.
+ */
+function streamsQuickly({ checkpoints, passes, request }: Plan): boolean {
+  return (
+    tokensRead(passes) <= fewTokens &&
+    checkpoints.every(
+      ({ model, record }) =>
+        record.twin_seed === null &&
+        [...model.weights.values()].every(({ dtype }) => dtype !== 'F32') &&
+        threadsFor(model, request.threads) === request.threads
+    )
+  );
 }
 
 /** The kind that a folder's run began with. */
@@ -251,8 +298,11 @@ function requireCpu({ request: { device = 'cpu' } }: Plan): void {
   });
 }
 
-function tooLarge(plan: Plan, kinds: readonly PlanKind[], budgetBytes: number): UserError {
-  const needs = kinds.map((kind) => `${formatBytes(peakBytes(plan, kind))} (${kind})`);
+function tooLarge(plan: Plan, manners: readonly Manner[], budgetBytes: number): UserError {
+  const kinds = [...new Set(manners.map(({ kind }) => kind))];
+  const least = (of: PlanKind): number =>
+    Math.min(...manners.filter(({ kind }) => kind === of).map((m) => peakBytes(plan, m)));
+  const needs = kinds.map((kind) => `${formatBytes(least(kind))} (${kind})`);
   const batch = kinds.includes('streamed') ? largestBatch(plan, budgetBytes) : null;
   return new UserError(
     'NOT_ENOUGH_MEMORY',
@@ -270,8 +320,9 @@ function tooLarge(plan: Plan, kinds: readonly PlanKind[], budgetBytes: number): 
 /** The largest power of two below the batches asked for with which a streamed run fits. */
 function largestBatch(plan: Plan, budgetBytes: number): number | null {
   const { batchTokens } = plan.request;
+  const least = { ...plan, widensOnce: false };
   for (let tokens = 2 ** Math.ceil(Math.log2(batchTokens) - 1); tokens >= 1; tokens /= 2) {
-    if (tokens < batchTokens && peakOfStreamed(plan, tokens) <= budgetBytes) return tokens;
+    if (tokens < batchTokens && peakOfStreamed(least, tokens) <= budgetBytes) return tokens;
     if (tokens <= plan.longest) return null;
   }
   return null;

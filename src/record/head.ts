@@ -43,7 +43,7 @@ export async function runHead(
   const most = headRows(task.model);
   for (let from = 0; from < rows.length; from += most) {
     const to = Math.min(rows.length, from + most);
-    const logits = await logitsOf(task, normed.subarray(from * width, to * width), open);
+    const [logits] = await logitsOf(task, [normed.subarray(from * width, to * width)], open);
     requireFinite(logits, vocabulary, (row) =>
       describeRow(plan, task.record.name, 'logits', rows[from + row]),
     );
@@ -57,26 +57,34 @@ export async function runHead(
   }
 }
 
-/** The head, slice by slice. Shape: `[rows, d] → [rows, vocabulary]`. */
+/**
+ * The head of some batches of rows, slice by slice, each slice opened once for all of them. Shape of each:
+ * `[rows, d] → [rows, vocabulary]`.
+ */
 export async function logitsOf(
   { model, bind }: Pick<Staged, 'model' | 'bind'>,
-  normed: Float32Array,
+  batches: readonly Float32Array[],
   open: HeadTools['open'],
-): Promise<Float32Array> {
+): Promise<Float32Array[]> {
   const { architecture, settings } = model;
   const { width, vocabulary } = settings;
-  const rows = normed.length / width;
-  // A row by itself would be summed in another order than the same row beside others.
-  const steady = rows > 1 ? normed : Float32Array.of(...normed, ...normed);
-  const shape = [steady.length / width, width];
-  const logits = new Float32Array(rows * vocabulary);
+  const logits = batches.map(({ length }) => new Float32Array((length / width) * vocabulary));
   for (const words of headSlices(model)) {
     const session = await open(composeHead(architecture, settings, bind, words));
-    const { data } = (await session.run({ normed: { data: steady, shape } }))['logits'];
-    await session.close();
-    const count = words.to - words.from;
-    for (let row = 0; row < rows; row++) {
-      logits.set(data.subarray(row * count, (row + 1) * count), row * vocabulary + words.from);
+    try {
+      for (const [i, normed] of batches.entries()) {
+        // A row by itself would be summed in another order than the same row beside others.
+        const steady = normed.length > width ? normed : Float32Array.of(...normed, ...normed);
+        const shape = [steady.length / width, width];
+        const { data } = (await session.run({ normed: { data: steady, shape } }))['logits'];
+        const count = words.to - words.from;
+        for (let row = 0; row < normed.length / width; row++) {
+          const values = data.subarray(row * count, (row + 1) * count);
+          logits[i].set(values, row * vocabulary + words.from);
+        }
+      }
+    } finally {
+      await session.close();
     }
   }
   return logits;

@@ -6,7 +6,6 @@
  * order would, which grows with width and depth.
  */
 
-import { Random } from '../base/random.ts';
 import type { Model } from '../../models/model.ts';
 import { greedy } from '../runtime/generate.ts';
 import type { Fetch } from '../runtime/session.ts';
@@ -14,7 +13,8 @@ import { leftOut, rowDifference, stated, Worst, type Check } from './examination
 import {
   openPasses,
   reachOf,
-  type Passes,
+  sharedTokens,
+  type Batch,
   type Prompts,
   type Sites,
   type Subject,
@@ -27,6 +27,13 @@ function allowedDrift({ settings }: Model): number {
   return 4 * Math.sqrt(settings.width) * settings.layers;
 }
 
+/** The batches of a graph with hardly any tap that show what company, order and padding change. */
+export function companyOf([first, half, ...others]: Prompts, { settings }: Model): Batch[] {
+  const longer = [...first, ...first.slice(0, 3)];
+  const beside = [first, half, ...others, longer].toReversed();
+  return [{ prompts: beside, fill: settings.vocabulary - 1 }, { prompts: [half] }];
+}
+
 /** Outputs of two graphs over the same prompts, one with taps everywhere and one with hardly any. */
 export function checkTaps(tapped: Sites, bare: Sites, model: Model): Check {
   const worst = new Worst();
@@ -36,48 +43,49 @@ export function checkTaps(tapped: Sites, bare: Sites, model: Model): Check {
   return worst.judged('taps', 'taps change nothing', allowedDrift(model), sameBits);
 }
 
-/** The prompt that is padded most by itself; and all of them in another order beside a longer one, padded with another token. */
-export async function checkPadding(
-  passes: Passes,
+/**
+ * All prompts in another order beside a longer one, padded with another token; and the one by itself that
+ * is the beginning of another.
+ *
+ * @param found What the batches of `companyOf` gave.
+ */
+export function checkPadding(
   bare: Sites,
+  [beside, alone]: readonly Sites[],
   model: Model,
   prompts: Prompts,
-): Promise<Check> {
+): Check {
   const worst = new Worst();
   const all = cut(bare, prompts);
-  const shortest = prompts.reduce((s, { length }, i) => (length < prompts[s].length ? i : s), 0);
-  compare(worst, all[shortest], await passes.run([prompts[shortest]]), `prompt ${shortest} alone`);
-  const longer = [...prompts[0], ...prompts[0].slice(0, 3)];
-  const beside = [...prompts, longer].toReversed();
-  const padded = await passes.run(beside, model.settings.vocabulary - 1);
-  cut(padded, beside)
-    .toReversed()
-    .slice(0, -1)
-    .forEach((other, i) => compare(worst, all[i], other, `prompt ${i} in other company`));
+  compare(worst, all[1], alone, 'prompt 1 alone');
+  inOrder(beside, prompts).forEach((other, i) =>
+    compare(worst, all[i], other, `prompt ${i} in other company`),
+  );
   const title = 'padding, order and company change nothing';
   return worst.judged('padding', title, allowedDrift(model), sameBits);
 }
 
-/** Other tokens after a prefix, and none. */
-export async function checkPrefix(
-  passes: Passes,
-  at: Sites,
-  model: Model,
-  prompts: Prompts,
-): Promise<Check> {
-  const [prompt] = prompts;
-  const { vocabulary } = model.settings;
-  const known = Math.ceil(prompt.length / 2);
-  const random = new Random(prompt.join()).fork('future');
-  // Never the token that was there: an id is moved on by at least one.
-  const other = prompt.map((token, t) =>
-    t < known ? token : (token + 1 + random.below(Math.max(1, vocabulary - 1))) % vocabulary,
-  );
-  const prefix = prompt.slice(0, known);
+/** Whether the rows of all prompts have the same bits in `beside`, a batch of `companyOf`. */
+export function isUnmoved(at: Sites, beside: Sites, prompts: Prompts): boolean {
   const worst = new Worst();
-  const whole = prefixOf(at, known, prompts);
-  compare(worst, whole, prefixOf(await passes.run([other]), known, [other]), 'another future');
-  compare(worst, whole, prefixOf(await passes.run([prefix]), known, [prefix]), 'no future');
+  const all = cut(at, prompts);
+  inOrder(beside, prompts).forEach((other, i) => compare(worst, other, all[i], ''));
+  return worst.floors === 0;
+}
+
+/** Rows of the prompts in the batch that holds them in another order, after a longer one. */
+function inOrder(beside: Sites, prompts: Prompts): Rows[] {
+  const longer = { length: prompts[0].length + 3 };
+  return cut(beside, [longer, ...prompts.toReversed()]).slice(1).toReversed();
+}
+
+/** Other tokens after a prefix, and none: the second and third prompt begin as the first does. */
+export function checkPrefix(at: Sites, model: Model, prompts: Prompts): Check {
+  const known = sharedTokens(prompts[0]);
+  const worst = new Worst();
+  const [whole, prefix, other] = cut(at, prompts).map((rows) => firstOf(rows, known));
+  compare(worst, other, whole, 'another future');
+  compare(worst, prefix, whole, 'no future');
   const title = 'a prefix does not see its future';
   return worst.judged('prefix', title, allowedDrift(model), sameBits);
 }
@@ -153,13 +161,18 @@ function widthOf({ data, shape }: Fetch): number {
 type Rows = Readonly<Record<string, { readonly values: Float32Array; readonly width: number }>>;
 
 /** What belongs to each prompt; patterns, whose rows are as long as the batch, are left out. */
-function cut(sites: Sites, prompts: Prompts): Rows[] {
+function cut(sites: Sites, prompts: readonly { readonly length: number }[]): Rows[] {
   let end = 0;
   return prompts.map((prompt) => rowsOf(sites, end, (end += prompt.length)));
 }
 
-function prefixOf(sites: Sites, known: number, prompts: Prompts): Rows {
-  return rowsOf(sites, 0, Math.min(known, prompts[0].length));
+function firstOf(rows: Rows, count: number): Rows {
+  return Object.fromEntries(
+    Object.entries(rows).map(([key, { values, width }]) => [
+      key,
+      { values: values.subarray(0, count * width), width },
+    ]),
+  );
 }
 
 function rowsOf(sites: Sites, start: number, end: number): Rows {
@@ -173,10 +186,11 @@ function rowsOf(sites: Sites, start: number, end: number): Rows {
   );
 }
 
+/** Each number of `expected` beside that of `found`, which may hold more sites and more rows. */
 function compare(worst: Worst, expected: Rows, found: Sites | Rows, where: string): void {
   for (const [key, { values, width }] of Object.entries(expected)) {
     const other = found[key];
     const data = 'values' in other ? other.values : other.data;
-    worst.take(rowDifference(values, data, width), `${key}, ${where}`);
+    worst.take(rowDifference(values, data.subarray(0, values.length), width), `${key}, ${where}`);
   }
 }

@@ -14,10 +14,11 @@ import { composeModel } from '../../models/compose.ts';
 import { parametersOf, type Model } from '../../models/model.ts';
 import { predictPeakBytes } from '../runtime/budget.ts';
 import type { DeviceName } from '../base/choices.ts';
-import { openSession, type Feed, type Fetch } from '../runtime/session.ts';
+import { openSession, type Feed, type Fetch, type Session } from '../runtime/session.ts';
+import { openWidened, type WidenedWeights } from '../runtime/widened.ts';
 import type { PlanKind } from './plan.ts';
 import { logitsOf } from './head.ts';
-import { graphOf, sitesAt, stagesOf, threadsFor } from './stages.ts';
+import { graphOf, sitesAt, stagesOf, threadsFor, type Stage, type Staged } from './stages.ts';
 
 /** What is examined: a model, and how it is computed. */
 export interface Subject {
@@ -28,6 +29,8 @@ export interface Subject {
   readonly device?: DeviceName;
   /** Whether it is run block by block, with no more of it in memory than one block. */
   readonly isStreamed?: boolean;
+  /** Where weights of a streamed model are widened once for all passes; in each of them unless told. */
+  readonly widened?: WidenedWeights;
   /** Changes the graph before it is compiled; of a model that is run as a whole. */
   readonly tamper?: (graph: Graph) => Graph;
 }
@@ -37,99 +40,171 @@ export type Sites = Readonly<Record<string, Fetch>>;
 
 export type Prompts = readonly (readonly number[])[];
 
+/** Prompts that go through a model together. */
+export interface Batch {
+  readonly prompts: Prompts;
+  /** What pads them on the right; 0 unless told. */
+  readonly fill?: number;
+}
+
+/** Batches whose sites leave one graph. */
+export interface Looking {
+  readonly sites: readonly Site[];
+  readonly batches: readonly Batch[];
+}
+
 /** A compiled graph that takes prompts. Who opens it closes it. */
 export interface Passes {
-  /** Pads on the right with `fill`, 0 unless told. */
-  run(prompts: Prompts, fill?: number): Promise<Sites>;
+  run(batch: Batch): Promise<Sites>;
   /** The same for one token of each prompt. Shape: `[prompts, …]`. */
   runAt(prompts: Prompts, token: (prompt: readonly number[]) => number): Promise<Sites>;
   close(): Promise<void>;
 }
 
-/** @param length Longest prompt that will be given. */
+/**
+ * A model as a whole.
+ *
+ * @param length Longest prompt that will be given.
+ */
 export async function openPasses(
-  subject: Subject,
-  sites: readonly Site[],
-  length: number,
-): Promise<Passes> {
-  const forward = subject.isStreamed === true ? streamedForward : wholeForward;
-  const opened = await forward(subject, sites, length);
-  const pass = async (
-    prompts: Prompts,
-    fill: number,
-    tokens: (prompt: readonly number[]) => readonly number[],
-  ): Promise<Sites> => {
-    const padded = Math.max(...prompts.map((ids) => ids.length));
-    const shape = [prompts.length, padded];
-    const ids = new BigInt64Array(prompts.length * padded).fill(BigInt(fill));
-    prompts.forEach((prompt, b) => ids.set(BigInt64Array.from(prompt, BigInt), b * padded));
-    const rows = prompts.flatMap((prompt, b) => tokens(prompt).map((t) => b * padded + t));
-    return await opened.run({
-      input_ids: { data: ids, shape },
-      position_ids: {
-        data: BigInt64Array.from({ length: ids.length }, (_, i) => BigInt(i % padded)),
-        shape,
-      },
-      lengths: {
-        data: BigInt64Array.from(prompts, (prompt) => BigInt(prompt.length)),
-        shape: [prompts.length],
-      },
-      rows: { data: BigInt64Array.from(rows, BigInt), shape: [rows.length] },
-    });
-  };
-  return {
-    run: async (prompts, fill = 0) => await pass(prompts, fill, (ids) => [...ids.keys()]),
-    runAt: async (prompts, token) => await pass(prompts, 0, (ids) => [token(ids)]),
-    close: async () => await opened.close(),
-  };
-}
-
-/** A model that takes the inputs of its graph and gives the wanted sites. */
-interface Forward {
-  run(feeds: Readonly<Record<string, Feed>>): Promise<Sites>;
-  close(): Promise<void>;
-}
-
-async function wholeForward(
   { model, bind = fromCheckpoint(model), threads, device = 'cpu', tamper = (g) => g }: Subject,
   sites: readonly Site[],
   length: number,
-): Promise<Forward> {
-  const graph = composeModel(model.architecture, model.settings, bind, { sites, length });
+): Promise<Passes> {
+  const { architecture, settings } = model;
+  const graph = composeModel(architecture, settings, bind, { sites, length, isPacked: true });
   // A few short passes take less time than widening and packing a copy of all weights does.
   const mapped = device === 'cpu';
   const steady = mapped ? threadsFor(model, threads) : threads;
-  return await openSession(tamper(graph), { threads: steady, device, mapped });
+  const session = await openSession(tamper(graph), { threads: steady, device, mapped });
+  return {
+    run: async (batch) => await session.run(feedsOf(batch)),
+    runAt: async (prompts, token) =>
+      await session.run(feedsOf({ prompts }, (ids) => [token(ids)])),
+    close: () => session.close(),
+  };
 }
 
-/** Stage by stage; the stream of one pass waits in memory. */
-async function streamedForward(
-  { model, bind = fromCheckpoint(model), threads, tamper }: Subject,
-  sites: readonly Site[],
+/** The sites of all batches of several graphs of one model. */
+export async function look(
+  subject: Subject,
+  lookings: readonly Looking[],
   length: number,
-): Promise<Forward> {
-  invariant(tamper === undefined, 'a model in pieces is not tampered with');
-  const staged = { model, bind, sites };
-  const options = { threads: threadsFor(model, threads), mapped: true };
-  const run: Forward['run'] = async (feeds) => {
-    const found: Record<string, Fetch> = {};
-    let stream: Fetch | undefined;
-    for (const stage of stagesOf(sites, model)) {
-      if (stage.kind === 'head') {
-        const normed = stream?.data ?? new Float32Array();
-        const data = await logitsOf(staged, normed, (graph) => openSession(graph, options));
-        found['logits'] = { data, shape: [feeds['rows'].shape[0], model.settings.vocabulary] };
-        continue;
-      }
-      const session = await openSession(graphOf(staged, stage, length), options);
-      const fetched = await session.run(stream === undefined ? feeds : { ...feeds, stream });
-      await session.close();
-      for (const key of sitesAt(stage, sites).map(siteKey)) found[key] = fetched[key];
-      stream = fetched[stage.kind === 'norm' ? 'final_norm' : 'stream.next'];
+): Promise<Sites[][]> {
+  if (subject.isStreamed === true) return await lookByStages(subject, lookings, length);
+  const found: Sites[][] = [];
+  for (const { sites, batches } of lookings) {
+    const passes = await openPasses(subject, sites, length);
+    try {
+      const own: Sites[] = [];
+      for (const batch of batches) own.push(await passes.run(batch));
+      found.push(own);
+    } finally {
+      await passes.close();
     }
-    return found;
+  }
+  return found;
+}
+
+/** Inputs of a packed graph that gives some tokens of each prompt, all unless told. */
+function feedsOf(
+  { prompts, fill = 0 }: Batch,
+  tokens: (prompt: readonly number[]) => Iterable<number> = (ids) => ids.keys(),
+): Record<string, Feed> {
+  const padded = Math.max(...prompts.map((ids) => ids.length));
+  const shape = [prompts.length, padded];
+  const ids = new BigInt64Array(prompts.length * padded).fill(BigInt(fill));
+  const slots = new BigInt64Array(ids.length);
+  const places: number[] = [];
+  const rows: number[] = [];
+  prompts.forEach((prompt, b) => {
+    ids.set(BigInt64Array.from(prompt, BigInt), b * padded);
+    for (const t of tokens(prompt)) rows.push(places.length + t);
+    for (const t of prompt.keys()) {
+      slots[b * padded + t] = BigInt(places.length);
+      places.push(b * padded + t);
+    }
+  });
+  return {
+    input_ids: { data: ids, shape },
+    position_ids: {
+      data: BigInt64Array.from({ length: ids.length }, (_, i) => BigInt(i % padded)),
+      shape,
+    },
+    lengths: {
+      data: BigInt64Array.from(prompts, (prompt) => BigInt(prompt.length)),
+      shape: [prompts.length],
+    },
+    tokens: { data: BigInt64Array.from(places, BigInt), shape: [places.length] },
+    slots: { data: slots, shape: [slots.length] },
+    rows: { data: BigInt64Array.from(rows, BigInt), shape: [rows.length] },
   };
-  return { run, close: async () => {} };
+}
+
+/** A batch on its way through the stages; its stream waits in memory. */
+interface Traveller {
+  readonly feeds: Readonly<Record<string, Feed>>;
+  readonly found: Record<string, Fetch>;
+  stream?: Fetch;
+}
+
+/** Stage by stage, and in each stage graph by graph: weights of a block are read once for all batches. */
+async function lookByStages(
+  { model, bind = fromCheckpoint(model), threads, tamper, widened }: Subject,
+  lookings: readonly Looking[],
+  length: number,
+): Promise<Sites[][]> {
+  invariant(tamper === undefined, 'a model in pieces is not tampered with');
+  const options = { threads: threadsFor(model, threads), mapped: true };
+  const open = (graph: Graph): Promise<Session> =>
+    widened === undefined ? openSession(graph, options) : openWidened(graph, options, widened);
+  const groups = lookings.map(({ sites, batches }) => ({
+    staged: { model, bind, sites },
+    stages: stagesOf(sites, model),
+    travellers: batches.map((batch): Traveller => ({ feeds: feedsOf(batch), found: {} })),
+  }));
+  for (let s = 0; s < Math.max(...groups.map(({ stages }) => stages.length)); s++) {
+    for (const { staged, stages, travellers } of groups) {
+      if (s < stages.length) await passStage(staged, stages[s], travellers, { open, length });
+    }
+  }
+  return groups.map(({ travellers }) => travellers.map(({ found }) => found));
+}
+
+async function passStage(
+  staged: Staged,
+  stage: Stage,
+  travellers: readonly Traveller[],
+  { open, length }: { open: (graph: Graph) => Promise<Session>; length: number },
+): Promise<void> {
+  if (stage.kind === 'head') return await passHead(staged, travellers, open);
+  const session = await open(graphOf(staged, stage, length, { isPacked: true }));
+  try {
+    for (const traveller of travellers) {
+      const { feeds, stream } = traveller;
+      const fetched = await session.run(stream === undefined ? feeds : { ...feeds, stream });
+      for (const key of sitesAt(stage, staged.sites).map(siteKey)) {
+        traveller.found[key] = fetched[key];
+      }
+      traveller.stream = fetched[stage.kind === 'norm' ? 'final_norm' : 'stream.next'];
+    }
+  } finally {
+    await session.close();
+  }
+}
+
+/** The head of all batches: its slices are widened once for them. */
+async function passHead(
+  staged: Staged,
+  travellers: readonly Traveller[],
+  open: (graph: Graph) => Promise<Session>,
+): Promise<void> {
+  const { vocabulary } = staged.model.settings;
+  const normed = travellers.map(({ stream }) => stream?.data ?? new Float32Array());
+  const logits = await logitsOf(staged, normed, open);
+  travellers.forEach(({ found }, i) => {
+    found['logits'] = { data: logits[i], shape: [logits[i].length / vocabulary, vocabulary] };
+  });
 }
 
 /** Every site that the model has. */
@@ -163,7 +238,8 @@ const usualLength = 20;
 const mostProbabilities = 2 ** 22;
 
 /**
- * Four prompts of different lengths, of random tokens; the first is the longest.
+ * Four prompts of different lengths, of random tokens; the first is the longest. The second is its first
+ * half, and the third goes on from that half in another way.
  *
  * They reach beyond the shortest window where that is not too far, and never beyond what rotary
  * positions were trained on: past it some models rightly give a prefix other numbers.
@@ -176,9 +252,22 @@ export function samplePrompts(model: Model, seed: number): Prompts {
   const isNear = beyond <= reach - 4 && 3 * layers * heads * beyond ** 2 <= mostProbabilities;
   const longest = Math.min(reach - 4, isNear ? Math.max(usualLength, beyond) : usualLength);
   const random = new Random(seed).fork('doctor');
-  return [longest, Math.ceil(longest / 2), Math.max(1, longest - 3), Math.ceil(longest / 3)].map(
-    (length) => Array.from({ length: Math.max(1, length) }, () => random.below(vocabulary)),
+  const draw = (length: number): number[] =>
+    Array.from({ length: Math.max(1, length) }, () => random.below(vocabulary));
+  const first = draw(longest);
+  const half = first.slice(0, sharedTokens(first));
+  const other = first.slice(0, Math.max(1, longest - 3)).map((token, t) =>
+    // Never the token that was there: an id is moved on by at least one.
+    t < half.length
+      ? token
+      : (token + 1 + random.below(Math.max(1, vocabulary - 1))) % vocabulary,
   );
+  return [first, half, other, draw(Math.ceil(longest / 3))];
+}
+
+/** Tokens of the first sample prompt that the next two begin with. */
+export function sharedTokens(first: readonly number[]): number {
+  return Math.ceil(first.length / 2);
 }
 
 /** Longest prompt whose prefixes keep their numbers. */
@@ -190,33 +279,43 @@ export function reachOf({ architecture, settings }: Model): number {
   return Math.min(settings.context, ...trained);
 }
 
+const wholePlan = { kind: 'whole', widensOnce: false } as const;
+
 /** Bytes of memory at the peak of the doctor's passes, in which every site leaves the graph. */
-export function doctorPeakBytes(model: Model, kind: PlanKind = 'whole'): number {
+export function doctorPeakBytes(
+  model: Model,
+  { kind, widensOnce }: { readonly kind: PlanKind; readonly widensOnce: boolean } = wholePlan,
+): number {
   const { architecture, settings, weights } = model;
   const { width, mlpWidth, heads, layers, vocabulary, isTied, wordWidth = width } = settings;
   const prompts = samplePrompts(model, 0);
   const longest = prompts[0].length + 3;
-  const batchTokens = (prompts.length + 1) * longest;
-  const elements = (only: (name: string) => boolean): number =>
-    parametersOf(architecture, settings)
-      .filter(({ name }) => only(name))
-      .reduce((sum, { shape }) => sum + shape.reduce((size, axis) => size * axis, 1), 0);
-  const isPart = (name: string): boolean =>
-    kind === 'whole' || name.startsWith(architecture.blockPrefix(0));
-  const half = [...weights].reduce(
-    (sum, [name, { dtype, length }]) => sum + (dtype === 'F32' || !isPart(name) ? 0 : length),
-    0,
+  const tokens = prompts.reduce((sum, { length }) => sum + length, 0);
+  const inCompany = tokens + longest + prompts[1].length;
+  const isStreamed = kind === 'streamed';
+  const parts = parametersOf(architecture, settings).filter(
+    ({ name }) => !isStreamed || name.startsWith(architecture.blockPrefix(0)),
   );
+  const sizes = parts.map(({ shape }) => shape.reduce((size, axis) => size * axis, 1));
+  const half = parts.reduce((sum, { name }) => {
+    const tensor = weights.get(name);
+    return sum + (tensor === undefined || tensor.dtype === 'F32' ? 0 : tensor.length);
+  }, 0);
+  const all = sizes.reduce((sum, size) => sum + size, 0);
   // A tied table is looked up as it is stored, and multiplied by in a packed copy.
-  const twice = isTied && kind === 'whole' ? vocabulary * wordWidth : 0;
+  const twice = isTied && !isStreamed ? vocabulary * wordWidth : 0;
+  const isWidenedSingly = isStreamed && !widensOnce && half > 0;
   return predictPeakBytes({
-    parameters: elements(isPart) + twice,
-    halfBytes: half,
-    batchTokens,
+    parameters: isWidenedSingly ? Math.max(...sizes) : all + twice,
+    halfBytes: isStreamed && widensOnce ? 0 : half,
+    batchTokens: inCompany,
     queriesAtOnce: longest,
+    longest,
     width,
     mlpWidth,
     heads,
-    fetched: batchTokens * (layers * (7 * width + heads * longest) + width + vocabulary),
+    fetched:
+      tokens * layers * (7 * width + heads * longest) +
+      (tokens + inCompany) * (width + vocabulary),
   });
 }

@@ -71,6 +71,8 @@ export interface CheckpointRequest extends SourceRequest {
 export interface Plan {
   readonly request: ExtractRequest;
   readonly kind: PlanKind;
+  /** Whether a streamed model's weights are widened once a block, not in each pass: to the same bits. */
+  readonly widensOnce: boolean;
   readonly checkpoints: readonly PlannedCheckpoint[];
   readonly set: PromptSet;
   readonly prepared: readonly Prepared[];
@@ -125,6 +127,7 @@ export async function planExtraction(request: ExtractRequest): Promise<Plan> {
   return {
     request,
     kind: request.plan ?? 'whole',
+    widensOnce: true,
     checkpoints,
     set,
     prepared,

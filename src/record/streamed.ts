@@ -15,6 +15,7 @@ import type { Graph } from '../graph/onnx.ts';
 import { siteKey } from '../graph/sites.ts';
 import { openScratch, type Scratch } from '../files/scratch.ts';
 import { openSession, type Feed, type Fetch, type Session } from '../runtime/session.ts';
+import { openWidened, type WidenedWeights } from '../runtime/widened.ts';
 import { Caches, neededFrom } from './caches.ts';
 import { runHead } from './head.ts';
 import { rowShape, type Plan, type PlannedCheckpoint } from './plan.ts';
@@ -42,6 +43,12 @@ export interface Listeners {
   readonly shouldStop: ShouldStop;
 }
 
+/** What a streamed run needs beside its plan. */
+export interface Streaming extends Listeners {
+  /** Where the weights of the stage at hand are widened; null where each pass widens them. */
+  readonly widened: WidenedWeights | null;
+}
+
 /**
  * Runs what is left of some checkpoints.
  *
@@ -53,13 +60,13 @@ export async function runStreamed(
   plan: Plan,
   tasks: readonly PlannedCheckpoint[],
   run: RunWriter,
-  { progress, shouldStop }: Listeners,
+  { progress, shouldStop, widened }: Streaming,
 ): Promise<number> {
   const streams: Stream[] = [];
   try {
     for (const task of tasks) {
       if (await run.isFinished(task.record.name, task.sites.map(siteKey))) continue;
-      streams.push(await openStream(plan, task, run, progress));
+      streams.push({ ...(await openStream(plan, task, run, progress)), widened });
     }
     const depth = Math.max(0, ...streams.map(({ stages }) => stages.length));
     for (let s = 0; s < depth; s++) {
@@ -87,6 +94,7 @@ interface Stream {
   readonly scratch: readonly [Scratch, Scratch];
   /** A twin's weights, which lie in no file of a checkpoint. */
   readonly drawn: DrawnWeights | null;
+  readonly widened: WidenedWeights | null;
   isClosed: boolean;
 }
 
@@ -95,7 +103,7 @@ async function openStream(
   task: PlannedCheckpoint,
   run: RunWriter,
   progress: Progress,
-): Promise<Stream> {
+): Promise<Omit<Stream, 'widened'>> {
   const { record, sites, model } = task;
   const positions = plan.positions.map(({ record: position }) => position);
   const files = sites.map((site) => ({
@@ -125,7 +133,7 @@ async function openStream(
 }
 
 /** Whether all that the next unit and those after it will read is there. */
-function isIntact(stream: Stream): boolean {
+function isIntact(stream: Omit<Stream, 'widened'>): boolean {
   const { writer, starts, stages, scratch, plan } = stream;
   const s = starts.findLastIndex((start) => start <= writer.done);
   if (writer.done === 0 || s >= stages.length) return true;
@@ -278,9 +286,11 @@ function withTwoRows(pass: Pass): Pass {
   return { ...pass, segments: [...segments, ...segments] };
 }
 
-async function openMapped({ plan, task }: Stream, graph: Graph): Promise<Session> {
-  const threads = threadsFor(task.model, plan.request.threads);
-  return await openSession(graph, { threads, mapped: true });
+async function openMapped({ plan, task, widened }: Stream, graph: Graph): Promise<Session> {
+  const options = { threads: threadsFor(task.model, plan.request.threads), mapped: true };
+  return await (widened === null
+    ? openSession(graph, options)
+    : openWidened(graph, options, widened));
 }
 
 async function settle(stream: Stream): Promise<void> {

@@ -42,7 +42,7 @@ describe('extract with the doctor', () => {
     await extract(await planOf(), { out, doctor: true });
     const { manifest } = await openRun(out);
     expect(Object.keys(manifest.doctor ?? {})).toEqual(['model']);
-    expect(manifest.doctor?.['model']).toMatchObject({ verdict: 'RIGHT', checks: 7, version: 2 });
+    expect(manifest.doctor?.['model']).toMatchObject({ verdict: 'RIGHT', checks: 7, version: 3 });
     // Rounding reaches a share of what is allowed, never nothing and never all of it.
     expect(manifest.doctor?.['model'].worst).toBeGreaterThan(0);
     expect(manifest.doctor?.['model'].worst).toBeLessThanOrEqual(1);

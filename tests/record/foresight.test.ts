@@ -31,6 +31,11 @@ async function planned(parts: Partial<ExtractRequest> = {}): Promise<Plan> {
   });
 }
 
+/** Of the whole plan, and of the streamed one. */
+function peaksOf(plan: Plan): [number, number] {
+  return [peakBytes({ ...plan, kind: 'whole' }), peakBytes({ ...plan, kind: 'streamed' })];
+}
+
 const nothing = { earlier: null, unfinished: null };
 
 describe('a plan of more prompts than a call has room for arguments', () => {
@@ -43,7 +48,7 @@ describe('a plan of more prompts than a call has room for arguments', () => {
     const plan = await planned({ prompts: many, batchTokens: 1 });
     expect([plan.longest, plan.tokens, plan.passes.length]).toEqual([1, count, count]);
     for (const kind of ['whole', 'streamed'] as const) {
-      expect(peakBytes(plan, kind)).toBeGreaterThan(0);
+      expect(peakBytes({ ...plan, kind })).toBeGreaterThan(0);
     }
   }, 60_000);
 });
@@ -51,7 +56,7 @@ describe('a plan of more prompts than a call has room for arguments', () => {
 describe('chosenPlan', () => {
   it('takes the whole where it fits, else the streamed, else says what either needs', async () => {
     const plan = await planned();
-    const [whole, streamed] = [peakBytes(plan, 'whole'), peakBytes(plan, 'streamed')];
+    const [whole, streamed] = peaksOf(plan);
     expect(streamed).toBeLessThan(whole);
     const chosen = (budgetBytes: number) => chosenPlan(plan, { budgetBytes, ...nothing }).kind;
     expect(chosen(whole)).toBe('whole');
@@ -65,7 +70,7 @@ describe('chosenPlan', () => {
   it('names the largest batches that would fit', async () => {
     const plan = await planned({ batchTokens: 48 });
     const smaller = await planned({ batchTokens: 18 });
-    const budgetBytes = peakBytes(smaller, 'streamed') + 1;
+    const budgetBytes = peaksOf(smaller)[1] + 1;
     expect(() => chosenPlan(plan, { budgetBytes, ...nothing })).toThrow(
       expect.objectContaining({ fix: expect.stringContaining('--batch-tokens 16,') }),
     );
@@ -115,7 +120,7 @@ describe('what a plan takes', () => {
       headRows: 0,
       headBlocks: 0,
       headRuns: 2,
-      hasDoctor: false,
+      doctorOpens: null,
     };
     expect(secondsOf(amounts, rates)).toBe(3 * (1000 + 2 * 10 + 9));
     const withHead = { ...amounts, headRows: 7, headBlocks: 0.5 };
@@ -132,7 +137,7 @@ describe('what a plan takes', () => {
       headRows: 12,
       headBlocks: (150 * 320) / (2 * 320 ** 2 + 2 * 80 * 320 + 3 * 640 * 320 + 2 * 320),
       headRuns: 3,
-      hasDoctor: true,
+      doctorOpens: 0,
     });
   });
 
