@@ -78,9 +78,7 @@ export function secondsOf(amounts: Amounts, { open, pass, token }: Rates): numbe
   const headOpens = kind === 'whole' ? headBlocks * open : 0;
   const head = headOpens + headBlocks * (headRuns * pass + headRows * token);
   if (doctorOpens === null) return body + head;
-  return (
-    body + head + blocks * (doctorOpens * open + doctorRuns * (pass + doctorTokens * token))
-  );
+  return body + head + blocks * (doctorOpens * open + doctorRuns * (pass + doctorTokens * token));
 }
 
 export function amountsOf(plan: Plan, checkpoint: PlannedCheckpoint, hasDoctor: boolean): Amounts {

@@ -95,7 +95,8 @@ export async function extract(asked: Plan, options: ExtractOptions): Promise<Ext
   if (unfinished === null) await requireDisk(plan, tasks, out);
 
   const widened = plan.kind === 'streamed' && plan.widensOnce ? new WidenedWeights() : null;
-  const words = options.doctor === true ? await askDoctor(plan, tasks, { progress, widened }) : null;
+  const words =
+    options.doctor === true ? await askDoctor(plan, tasks, { progress, widened }) : null;
   // Weights are hashed on another thread: what can be done without their hash comes first.
   const isNew = unfinished === null && earlier === null;
   const first = isNew && plan.kind === 'whole' ? await openTask(plan, tasks[0]) : null;

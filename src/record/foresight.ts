@@ -278,7 +278,7 @@ function streamsQuickly({ checkpoints, passes, request }: Plan): boolean {
       ({ model, record }) =>
         record.twin_seed === null &&
         [...model.weights.values()].every(({ dtype }) => dtype !== 'F32') &&
-        threadsFor(model, request.threads) === request.threads
+        threadsFor(model, request.threads) === request.threads,
     )
   );
 }

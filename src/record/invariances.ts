@@ -76,7 +76,9 @@ export function isUnmoved(at: Sites, beside: Sites, prompts: Prompts): boolean {
 /** Rows of the prompts in the batch that holds them in another order, after a longer one. */
 function inOrder(beside: Sites, prompts: Prompts): Rows[] {
   const longer = { length: prompts[0].length + 3 };
-  return cut(beside, [longer, ...prompts.toReversed()]).slice(1).toReversed();
+  return cut(beside, [longer, ...prompts.toReversed()])
+    .slice(1)
+    .toReversed();
 }
 
 /** Other tokens after a prefix, and none: the second and third prompt begin as the first does. */

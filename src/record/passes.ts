@@ -79,8 +79,7 @@ export async function openPasses(
   const session = await openSession(tamper(graph), { threads: steady, device, mapped });
   return {
     run: async (batch) => await session.run(feedsOf(batch)),
-    runAt: async (prompts, token) =>
-      await session.run(feedsOf({ prompts }, (ids) => [token(ids)])),
+    runAt: async (prompts, token) => await session.run(feedsOf({ prompts }, (ids) => [token(ids)])),
     close: () => session.close(),
   };
 }
@@ -258,9 +257,7 @@ export function samplePrompts(model: Model, seed: number): Prompts {
   const half = first.slice(0, sharedTokens(first));
   const other = first.slice(0, Math.max(1, longest - 3)).map((token, t) =>
     // Never the token that was there: an id is moved on by at least one.
-    t < half.length
-      ? token
-      : (token + 1 + random.below(Math.max(1, vocabulary - 1))) % vocabulary,
+    t < half.length ? token : (token + 1 + random.below(Math.max(1, vocabulary - 1))) % vocabulary,
   );
   return [first, half, other, draw(Math.ceil(longest / 3))];
 }
@@ -310,12 +307,10 @@ export function doctorPeakBytes(
     halfBytes: isStreamed && widensOnce ? 0 : half,
     batchTokens: inCompany,
     queriesAtOnce: longest,
-    longest,
     width,
     mlpWidth,
     heads,
     fetched:
-      tokens * layers * (7 * width + heads * longest) +
-      (tokens + inCompany) * (width + vocabulary),
+      tokens * layers * (7 * width + heads * longest) + (tokens + inCompany) * (width + vocabulary),
   });
 }
