@@ -50,7 +50,7 @@ const movedPerSecond = 1.5e8;
 const fixedSeconds = 0.15;
 /** The doctor's passes through a model, and the tokens of one. */
 const doctorRuns = 3;
-const doctorTokens = 47;
+const doctorTokens = 37;
 /** Tokens of the larger pass that is timed; more of them cost the same each. */
 const timedTokens = 256;
 const leastSeconds = 0.04;

@@ -27,11 +27,21 @@ function allowedDrift({ settings }: Model): number {
   return 4 * Math.sqrt(settings.width) * settings.layers;
 }
 
-/** The batches of a graph with hardly any tap that show what company, order and padding change. */
+/**
+ * The batches of a graph with hardly any tap that show what company, order and padding change: all prompts in
+ * another order, padded with another token to another length, and one prompt by itself. What begins the
+ * first prompt is not read again: the longer one that stands in its place begins with it.
+ */
 export function companyOf([first, half, ...others]: Prompts, { settings }: Model): Batch[] {
-  const longer = [...first, ...first.slice(0, 3)];
-  const beside = [first, half, ...others, longer].toReversed();
-  return [{ prompts: beside, fill: settings.vocabulary - 1 }, { prompts: [half] }];
+  const longer = longerThan(first);
+  return [
+    { prompts: [...others, longer].toReversed(), fill: settings.vocabulary - 1 },
+    { prompts: [half] },
+  ];
+}
+
+function longerThan(first: readonly number[]): number[] {
+  return [...first, ...first.slice(0, 3)];
 }
 
 /** Outputs of two graphs over the same prompts, one with taps everywhere and one with hardly any. */
@@ -44,10 +54,9 @@ export function checkTaps(tapped: Sites, bare: Sites, model: Model): Check {
 }
 
 /**
- * All prompts in another order beside a longer one, padded with another token; and the one by itself that
- * is the beginning of another.
+ * All prompts in other company, and one by itself.
  *
- * @param found What the batches of `companyOf` gave.
+ * @param bare What the same graph gave of the prompts; then what it gave of `companyOf`.
  */
 export function checkPadding(
   bare: Sites,
@@ -73,12 +82,10 @@ export function isUnmoved(at: Sites, beside: Sites, prompts: Prompts): boolean {
   return worst.floors === 0;
 }
 
-/** Rows of the prompts in the batch that holds them in another order, after a longer one. */
-function inOrder(beside: Sites, prompts: Prompts): Rows[] {
-  const longer = { length: prompts[0].length + 3 };
-  return cut(beside, [longer, ...prompts.toReversed()])
-    .slice(1)
-    .toReversed();
+/** Rows of the prompts in the first batch of `companyOf`. */
+function inOrder(beside: Sites, [first, half, ...others]: Prompts): Rows[] {
+  const [longer, ...rest] = cut(beside, [longerThan(first), ...others.toReversed()]);
+  return [firstOf(longer, first.length), firstOf(longer, half.length), ...rest.toReversed()];
 }
 
 /** Other tokens after a prefix, and none: the second and third prompt begin as the first does. */

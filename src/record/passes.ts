@@ -288,7 +288,7 @@ export function doctorPeakBytes(
   const prompts = samplePrompts(model, 0);
   const longest = prompts[0].length + 3;
   const tokens = prompts.reduce((sum, { length }) => sum + length, 0);
-  const inCompany = tokens + longest + prompts[1].length;
+  const inCompany = tokens + 3;
   const isStreamed = kind === 'streamed';
   const parts = parametersOf(architecture, settings).filter(
     ({ name }) => !isStreamed || name.startsWith(architecture.blockPrefix(0)),

@@ -67,6 +67,30 @@ describe('chosenPlan', () => {
     );
   });
 
+  it('streams few tokens through weights in half precision, which are widened once where that fits', async () => {
+    const checkpoints = [{ name: 'm', folder: wideModel('BF16') }];
+    const plan = await planned({ checkpoints });
+    const chosen = (budgetBytes: number, of: Plan = plan) => {
+      const { kind, widensOnce } = chosenPlan(of, { budgetBytes, ...nothing });
+      return [kind, widensOnce];
+    };
+    expect(chosen(2 ** 40)).toEqual(['streamed', true]);
+    const once = peakBytes({ ...plan, kind: 'streamed', widensOnce: true });
+    const each = peakBytes({ ...plan, kind: 'streamed', widensOnce: false });
+    expect(each).toBeLessThan(once);
+    expect(chosen(once)).toEqual(['streamed', true]);
+    expect(chosen(once - 1)).toEqual(['streamed', false]);
+    expect(() => chosen(each - 1)).toThrow('this run would need about');
+    expect(chosen(2 ** 40, await planned({ checkpoints, plan: 'whole' }))[0]).toBe('whole');
+    // Threads that would cut sums otherwise, and tokens that repay packing, are for the whole plan.
+    expect(chosen(2 ** 40, await planned({ checkpoints, threads: 64 }))[0]).toBe('whole');
+    const many = scratchPath('many.jsonl');
+    const ids = Array.from({ length: 100 }, (_, i) => i);
+    const text = Array.from({ length: 50 }, (_, i) => JSON.stringify({ id: `${i}`, ids }));
+    writeFileSync(many, text.join('\n'));
+    expect(chosen(2 ** 40, await planned({ checkpoints, prompts: many }))[0]).toBe('whole');
+  });
+
   it('names the largest batches that would fit', async () => {
     const plan = await planned({ batchTokens: 48 });
     const smaller = await planned({ batchTokens: 18 });

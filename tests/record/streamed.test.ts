@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import { siteKey } from '../../src/graph/sites.ts';
 import { extract } from '../../src/record/extract.ts';
+import { peakBytes } from '../../src/record/foresight.ts';
 import { planExtraction, type CheckpointRequest } from '../../src/record/plan.ts';
 import { openRun } from '../../src/record/run.ts';
 import { sitesOf, wholeCases } from '../support/families.ts';
@@ -191,6 +192,37 @@ describe('a prompt in a streamed run', () => {
     }
     const alone = await bitsByPrompt(await run({ ...parts, prompts: [prompts[0]] }), sites);
     expect([...alone].filter(([key, bits]) => together.get(key) !== bits)).toEqual([]);
+  });
+
+  it('has the same bits whether weights in half precision are widened once or in each pass', async () => {
+    const path = scratchPath('prompts.jsonl');
+    writeFileSync(
+      path,
+      prompts.map((p, i) => `${JSON.stringify({ id: `p${i}`, ids: p })}\n`).join(''),
+    );
+    const plan = await planExtraction({
+      checkpoints: [{ name: 'm', folder: wideModel('BF16') }],
+      prompts: path,
+      sites: 'resid_post,logits',
+      positions: 'all',
+      batchTokens: 16,
+      threads: 1,
+      store: 'float32',
+      ignoredConfigKeys: [],
+      plan: 'streamed',
+    });
+    const needed = peakBytes({ ...plan, kind: 'streamed', widensOnce: true });
+    const outs = [];
+    for (const memoryBudgetBytes of [needed, needed - 1]) {
+      const out = scratchPath('run');
+      await extract(plan, { out, memoryBudgetBytes });
+      outs.push(out);
+    }
+    for (const site of ['resid_post.0', 'resid_post.1', 'logits']) {
+      const [once, each] = outs.map((out) => floats(out, 'm', site));
+      expect(once.some((value) => value !== 0)).toBe(true);
+      expect(once).toEqual(each);
+    }
   });
 
   it('is within rounding where its beginning is read once for others', async () => {

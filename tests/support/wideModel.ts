@@ -2,16 +2,18 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { float32ToBfloat16 } from '../../src/base/dtype.ts';
 import { Random } from '../../src/base/random.ts';
 import { scratchFolder } from './scratch.ts';
 import { writeTensors, type Tensor } from './golden.ts';
 
 const [width, mlp, keys, vocabulary] = [320, 640, 80, 150];
-let made: string | undefined;
+const made = new Map<string, string>();
 
 /** Its folder; the same for all tests of a file. */
-export function wideModel(): string {
-  if (made !== undefined) return made;
+export function wideModel(dtype: 'F32' | 'BF16' = 'F32'): string {
+  const known = made.get(dtype);
+  if (known !== undefined) return known;
   const folder = join(scratchFolder('wide'), 'model');
   mkdirSync(folder);
   const random = new Random('wide');
@@ -20,7 +22,8 @@ export function wideModel(): string {
     const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () =>
       shape.length === 1 ? 1 + 0.1 * random.normal() : random.normal() / Math.sqrt(shape[1]),
     );
-    tensors.set(name, { dtype: 'F32', shape, bytes: Buffer.from(values.buffer) });
+    const stored = dtype === 'F32' ? values : float32ToBfloat16(values);
+    tensors.set(name, { dtype, shape, bytes: Buffer.from(stored.buffer) });
   };
   add('model.embed_tokens.weight', vocabulary, width);
   for (const layer of [0, 1]) {
@@ -55,5 +58,6 @@ export function wideModel(): string {
     mlp_bias: false,
   };
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
-  return (made = folder);
+  made.set(dtype, folder);
+  return folder;
 }
