@@ -351,11 +351,11 @@ export function queriesAtOnce(plan: Plan, sites: readonly Site[]): number {
   return isWhole ? longest : Math.min(longest, pieceLength(longest));
 }
 
+/** Bytes of the largest weight in half precision: it is there while it is widened, the others are not. */
 function halfBytes({ weights }: Model): number {
-  const lengths = Array.from(weights.values(), ({ dtype, length }) =>
-    dtype === 'F32' ? 0 : length,
+  return largestOf(
+    Array.from(weights.values(), ({ dtype, length }) => (dtype === 'F32' ? 0 : length)),
   );
-  return lengths.reduce((sum, length) => sum + length, 0);
 }
 
 /** Elements of the weights that the graph of these sites holds, and of what is made on the way to it. */

@@ -12,7 +12,7 @@ import { formatBytes } from '../base/units.ts';
 export interface Workload {
   /** Weights that the graph holds, in elements; one that is read in two ways counts twice. */
   readonly parameters: number;
-  /** Bytes of those that are stored in half precision. */
+  /** Bytes of those in half precision that are there beside their widened copies. */
   readonly halfBytes: number;
   /** Tokens of the largest batch, padding included. */
   readonly batchTokens: number;
