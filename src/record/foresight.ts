@@ -15,6 +15,7 @@ import { parametersOf } from '../../models/model.ts';
 import { bytesOfPrompt, processBytes } from '../runtime/budget.ts';
 import type { RunIdentity } from './manifest.ts';
 import { cacheFloats, cacheShape } from './caches.ts';
+import { doctorPeakBytes } from './passes.ts';
 import { sharesPasts, tokensRead } from './segments.ts';
 import {
   passesFor,
@@ -196,11 +197,23 @@ function layerOf(name: string, { model }: PlannedCheckpoint): number | null {
   return null;
 }
 
+/** Bytes of memory at the peak of a plan, the doctor's examination of a streamed model included. */
+export function peakWithDoctor(plan: Plan, hasDoctor: boolean): number {
+  // The doctor of a whole model reads its weights as they lie, and holds less than the run does.
+  const examined = hasDoctor && plan.kind === 'streamed' ? plan.checkpoints : [];
+  return Math.max(
+    peakBytes(plan),
+    ...examined.map(({ model, record }) =>
+      record.twin_seed === null ? doctorPeakBytes(model, plan) : 0,
+    ),
+  );
+}
+
 /** What a plan takes, in a line of words. */
-export function describeNeeds(plan: Plan): string {
+export function describeNeeds(plan: Plan, hasDoctor: boolean): string {
   const scratch = scratchOf(plan);
   return [
-    `${plan.kind === 'whole' ? 'models are run whole' : 'models are streamed block by block'}: about ${formatBytes(peakBytes(plan))} of memory`,
+    `${plan.kind === 'whole' ? 'models are run whole' : 'models are streamed block by block'}: about ${formatBytes(peakWithDoctor(plan, hasDoctor))} of memory`,
     `${formatBytes(diskOf(plan))} on disk`,
     ...(scratch === 0 ? [] : [`${formatBytes(scratch)} of scratch files until it is done`]),
   ].join(', ');

