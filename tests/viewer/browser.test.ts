@@ -47,13 +47,22 @@ describe('the page', () => {
     await page.locator('.plane .plot').press('Enter');
     await page.getByRole('button', { name: 'Reveal the text' }).click();
     await page.locator('.prompt').waitFor();
-    for (const name of ['SVG', 'CSV']) {
-      for (const button of await page.getByRole('button', { name, exact: true }).all()) {
-        const [got] = await Promise.all([page.waitForEvent('download'), button.click()]);
-        expect(await got.failure()).toBeNull();
-      }
-    }
     await settled(page);
+    expect(faults).toEqual([]);
+    await close();
+  });
+
+  // A page of its own for each: Chromium asks before it lets a page save an eleventh file.
+  it.each(['SVG', 'CSV'])('saves every plot as %s, and breaks no rule for it', async (name) => {
+    const { page, faults, close } = await see(stage, run);
+    await settled(page);
+    const buttons = await page.getByRole('button', { name, exact: true }).all();
+    expect(buttons.length).toBeGreaterThan(4);
+    for (const button of buttons) {
+      const [got] = await Promise.all([page.waitForEvent('download'), button.click()]);
+      expect(await got.failure()).toBeNull();
+      expect(got.suggestedFilename()).toMatch(new RegExp(`\\.${name.toLowerCase()}$`));
+    }
     expect(faults).toEqual([]);
     await close();
   });
