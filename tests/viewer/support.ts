@@ -96,17 +96,11 @@ export async function visit(
     if (!asked.startsWith(`${origin}/`) && !/^(data|blob):/.test(asked)) faults.push(asked);
   });
   page.on('pageerror', (error) => faults.push(String(error)));
+  // Chromium tells breaches of the page's policy here as well.
   page.on('console', (message) => {
     // The browser's own line for an answer of 4xx says nothing that the page does not show.
     const isStatus = message.text().startsWith('Failed to load resource');
     if (message.type() === 'error' && !isStatus) faults.push(message.text());
-  });
-  await page.addInitScript(() => {
-    addEventListener('securitypolicyviolation', (event) => {
-      // The page's own way to be heard by `page.on('console')`.
-      // oxlint-disable-next-line no-console
-      console.error(`violation of ${event.violatedDirective} by ${event.blockedURI}`);
-    });
   });
   await page.goto(url);
   return { page, faults, close: () => context.close() };
