@@ -41,8 +41,8 @@ export function renderChat(
     );
   }
   const text = render(tokenizer, messages, where);
-  const standIn = [...messages.slice(0, -1), { role: 'user', content: placeholder }];
-  const parts = render(tokenizer, standIn, where).split(placeholder);
+  const standIn = [...messages.slice(0, -1), { role: 'user', content: marker }];
+  const parts = render(tokenizer, standIn, where).split(marker);
   const content = last.content;
   const shown = [content, content.trim(), content.trimEnd(), content.trimStart()].find(
     (form) => parts.length > 1 && parts.join(form) === text,
@@ -59,7 +59,7 @@ export function renderChat(
 }
 
 /** Characters that no template looks at and no prompt holds (Unicode's private use). */
-const placeholder = '\u{E000}words\u{E001}of\u{E002}the\u{E003}user\u{E000}';
+const marker = '\u{E000}words\u{E001}of\u{E002}the\u{E003}user\u{E000}';
 
 function render(tokenizer: Tokenizer, messages: readonly Message[], where: string): string {
   if (tokenizer.chatTemplate === null) {
