@@ -2,13 +2,8 @@
 
 import { z } from 'zod';
 import type { Geometry, ShiftContrast, ShiftMap } from '../contract/contrasts.ts';
+import { condition, count, finite, id, name } from './fields.ts';
 
-const name = z.string().max(200);
-/** An expression over columns: as long as whoever wrote it had patience for. */
-const condition = z.string().max(100_000);
-const id = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/);
-const count = z.int().nonnegative();
-const finite = z.number();
 const maybe = finite.nullable();
 const share = finite.min(0).max(1);
 

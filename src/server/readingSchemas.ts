@@ -9,13 +9,8 @@ import type {
   TransferMatrix,
 } from '../contract/readings.ts';
 import type { Margin } from '../contract/report.ts';
+import { condition, count, finite, id, name } from './fields.ts';
 
-const name = z.string().max(200);
-/** An expression over columns: as long as whoever wrote it had patience for. */
-const condition = z.string().max(100_000);
-const id = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/);
-const count = z.int().nonnegative();
-const finite = z.number();
 const interval = { low: finite, high: finite };
 
 export const baselineNames = ['prompt_length', 'bag_of_words', 'embedding'] as const;

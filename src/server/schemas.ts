@@ -23,13 +23,7 @@ import {
   scanSchema,
   transferSchema,
 } from './readingSchemas.ts';
-
-const name = z.string().max(200);
-/** An expression over columns: as long as whoever wrote it had patience for. */
-const condition = z.string().max(100_000);
-const id = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/);
-const count = z.int().nonnegative();
-const finite = z.number();
+import { condition, count, finite, id, name } from './fields.ts';
 
 const area = { auroc: finite, auroc_by_fold: z.array(finite), low: finite, high: finite };
 
