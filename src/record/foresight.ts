@@ -19,9 +19,7 @@ import { doctorPeakBytes } from './passes.ts';
 import { sharesPasts, tokensRead } from './segments.ts';
 import {
   passesFor,
-  peakBytes as peakOfWhole,
   planHash,
-  queriesAtOnce,
   rowShape,
   storedBytes,
   type Plan,
@@ -40,6 +38,7 @@ import {
 } from './stages.ts';
 import { readRunState } from './store.ts';
 import { wantedRows } from './wantedRows.ts';
+import { peakOfWhole, queriesAtOnce } from './wholeMemory.ts';
 
 const float = 4;
 /** Tokens up to which packing a whole model's weights is not repaid. */

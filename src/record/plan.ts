@@ -19,21 +19,17 @@ import { sha256OfBytes } from '../files/atomic.ts';
 import { selectSites, siteKey, type Site } from '../graph/sites.ts';
 import { largestOf } from '../math/vectors.ts';
 import { untrainedTwin, type Binding } from '../../models/bindings.ts';
-import { pieceLength } from '../../models/attendInPieces.ts';
-import { parametersOf, type Model } from '../../models/model.ts';
+import type { Model } from '../../models/model.ts';
 import { withoutModulePaths } from '../../models/siteNames.ts';
 import { parsePositions, type PositionSelector } from '../text/positions.ts';
 import { checkVocabulary, preparePrompts, type Prepared } from '../text/prepare.ts';
 import { readPrompts, type PromptSet } from '../text/prompts.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
-import { predictPeakBytes } from '../runtime/budget.ts';
 import type { DeviceName } from '../base/choices.ts';
 import { describeDerivation, Sources, type SourceRequest } from './weightSources.ts';
-import { sharesPasts, type Pass } from './segments.ts';
-import { cacheFloats, cacheShape } from './caches.ts';
+import type { Pass } from './segments.ts';
 import { describeSharing, planPasses, sharedCore, type PrefixSharing } from './sharing.ts';
 import { versions } from './versions.ts';
-import { wantedRows } from './wantedRows.ts';
 
 /** What `extract` is asked for. */
 export interface ExtractRequest {
@@ -311,67 +307,6 @@ export function storedBytes(plan: Plan, { model, sites }: PlannedCheckpoint): nu
   const rows = plan.positions.reduce((sum, { record }) => sum + record.rows, 0);
   const row = sites.reduce((sum, site) => sum + product(rowShape(site, model, plan.longest)), 0);
   return rows * row * (plan.request.store === 'float32' ? 4 : 2);
-}
-
-/** Bytes of memory at the peak, over all checkpoints. */
-export function peakBytes(plan: Plan): number {
-  const rows = largestOf(plan.passes.map((pass) => wantedRows(plan, pass).rows.length));
-  const batchTokens = largestOf(
-    plan.passes.map(({ segments, length }) => segments.length * length),
-  );
-  return Math.max(
-    ...plan.checkpoints.map((checkpoint) => {
-      const { model, sites, passingFloats } = checkpoint;
-      const { settings } = model;
-      const { passes } = plan;
-      return predictPeakBytes({
-        parameters: heldParameters(checkpoint),
-        halfBytes: halfBytes(model),
-        batchTokens,
-        queriesAtOnce: queriesAtOnce(plan, sites),
-        width: settings.width,
-        mlpWidth: settings.mlpWidth,
-        heads: settings.heads,
-        passing: passingFloats,
-        cached: sharesPasts(passes) ? cacheFloats(passes, cacheShape(model, sites)) : 0,
-        fetched:
-          rows * sites.reduce((sum, s) => sum + product(rowShape(s, model, plan.longest)), 0),
-      });
-    }),
-  );
-}
-
-/** How many queries of a prompt attention scores at once in blocks with these sites. */
-export function queriesAtOnce(plan: Plan, sites: readonly Site[]): number {
-  const { passes, longest, request } = plan;
-  const isWhole =
-    sharesPasts(passes) ||
-    sites.some(({ kind }) => kind === 'pattern') ||
-    (request.device ?? 'cpu') !== 'cpu';
-  return isWhole ? longest : Math.min(longest, pieceLength(longest));
-}
-
-/** Bytes of the largest weight in half precision: it is there while it is widened, the others are not. */
-function halfBytes({ weights }: Model): number {
-  return largestOf(
-    Array.from(weights.values(), ({ dtype, length }) => (dtype === 'F32' ? 0 : length)),
-  );
-}
-
-/** Elements of the weights that the graph of these sites holds, and of what is made on the way to it. */
-function heldParameters({ model, sites, record }: PlannedCheckpoint): number {
-  const { architecture, settings } = model;
-  const wantsLogits = sites.some(({ kind }) => kind === 'logits');
-  const elements = parametersOf(architecture, settings)
-    .filter(({ name }) => wantsLogits || !name.startsWith('lm_head.'))
-    // A tied table is looked up as it is stored, and multiplied by in a packed copy.
-    .map(({ name, shape }) => {
-      const isReadTwice = wantsLogits && settings.isTied && name === architecture.embedding;
-      return product(shape) * (isReadTwice ? 2 : 1);
-    });
-  // A twin's weights lie in no file: they are drawn, encoded, read and packed in memory.
-  const copies = record.twin_seed === null ? 1 : 4;
-  return copies * elements.reduce((sum, size) => sum + size, 0);
 }
 
 /** The plan in a few lines of words, for `--dry-run` and logs. */

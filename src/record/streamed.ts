@@ -66,7 +66,7 @@ export async function runStreamed(
   try {
     for (const task of tasks) {
       if (await run.isFinished(task.record.name, task.sites.map(siteKey))) continue;
-      streams.push({ ...(await openStream(plan, task, run, progress)), widened });
+      streams.push(await openStream(plan, task, run, { progress, widened }));
     }
     const depth = Math.max(0, ...streams.map(({ stages }) => stages.length));
     for (let s = 0; s < depth; s++) {
@@ -102,8 +102,8 @@ async function openStream(
   plan: Plan,
   task: PlannedCheckpoint,
   run: RunWriter,
-  progress: Progress,
-): Promise<Omit<Stream, 'widened'>> {
+  { progress, widened }: Pick<Streaming, 'progress' | 'widened'>,
+): Promise<Stream> {
   const { record, sites, model } = task;
   const positions = plan.positions.map(({ record: position }) => position);
   const files = sites.map((site) => ({
@@ -122,7 +122,7 @@ async function openStream(
   }
   const drawn = record.twin_seed === null ? null : drawnWeights(model, record.twin_seed, folder);
   const scratch = [even, odd] as const;
-  const opened = { plan, run, stages, starts, scratch, drawn, isClosed: false };
+  const opened = { plan, run, stages, starts, scratch, drawn, widened, isClosed: false };
   const bound = drawn === null ? task : { ...task, bind: drawn.bind };
   const writer = await run.openCheckpoint(record.name, files);
   const stream = { ...opened, task: bound, writer };
@@ -133,7 +133,7 @@ async function openStream(
 }
 
 /** Whether all that the next unit and those after it will read is there. */
-function isIntact(stream: Omit<Stream, 'widened'>): boolean {
+function isIntact(stream: Stream): boolean {
   const { writer, starts, stages, scratch, plan } = stream;
   const s = starts.findLastIndex((start) => start <= writer.done);
   if (writer.done === 0 || s >= stages.length) return true;
