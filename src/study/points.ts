@@ -105,8 +105,7 @@ export function materialOf(
       checkFinite(rows);
       return evaluateFits(fitAttention(bags, labels, fit), labels, groups, { ...split, folds });
     },
-    // Its products are too small to be asked for.
-    // oxlint-disable-next-line require-yield
+    // oxlint-disable-next-line require-yield -- its products are too small to be asked for
     scores: function* (judged) {
       const found = splitsFor(judged).map((part) =>
         attentionScores(bags, judged.labels, part, fit),

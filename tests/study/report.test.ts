@@ -46,15 +46,21 @@ const request: CurveRequest = {
 };
 
 describe('transferMatrix', () => {
+  const common = { position: 'reply_prefix', label: 'harmful', groups: 'topic', folds: 5 };
+  const asked = {
+    ...common,
+    site: 'resid_post.3',
+    checkpoints: ['planb'],
+    conditions: [''],
+    fit: { estimator: 'mean_difference' },
+  } as const;
+
   it('has cross-validation on its diagonal, and reads other cells with probes of the same folds', async () => {
     const { run } = organism;
-    const common = { position: 'reply_prefix', label: 'harmful', groups: 'topic', folds: 5 };
     const found = await transferMatrix(run, {
-      ...common,
-      site: 'resid_post.3',
+      ...asked,
       checkpoints: ['stage1', 'planb'],
       conditions: ['triggered', '!triggered'],
-      fit: { estimator: 'mean_difference' },
     });
     expect(found.cells.map(({ checkpoint, where, n }) => [checkpoint, where, n])).toEqual([
       ['stage1', 'triggered', 440],
@@ -90,30 +96,12 @@ describe('transferMatrix', () => {
   });
 
   it('refuses a condition in which the label does not vary', async () => {
-    const attempt = transferMatrix(organism.run, {
-      position: 'reply_prefix',
-      label: 'harmful',
-      groups: 'topic',
-      folds: 5,
-      site: 'resid_post.3',
-      checkpoints: ['planb'],
-      conditions: ['harmful'],
-      fit: { estimator: 'mean_difference' },
-    });
+    const attempt = transferMatrix(organism.run, { ...asked, conditions: ['harmful'] });
     await expect(attempt).rejects.toThrow('rows of fold 0 do not hold both labels');
   });
 
   it('names the sites that there are', async () => {
-    const attempt = transferMatrix(organism.run, {
-      position: 'reply_prefix',
-      label: 'harmful',
-      groups: 'topic',
-      folds: 5,
-      site: 'resid_post',
-      checkpoints: ['planb'],
-      conditions: [''],
-      fit: { estimator: 'mean_difference' },
-    });
+    const attempt = transferMatrix(organism.run, { ...asked, site: 'resid_post' });
     await expect(attempt).rejects.toMatchObject({
       what: 'the run holds no site "resid_post" of "planb"',
       fix: 'Choose among resid_post.0, resid_post.1, resid_post.2, resid_post.3.',
