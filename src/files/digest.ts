@@ -28,6 +28,13 @@ for (const path of paths) {
 parentPort.postMessage(hash.digest('hex'));
 `;
 
+const running = new Set<Worker>();
+
+/** Gives up what is still being digested, so that a program may end that needs it no more. */
+export function abandonDigests(): void {
+  for (const thread of running) void thread.terminate();
+}
+
 /**
  * The same digest as `sha256OfStream`, worked out beside what this thread does.
  *
@@ -40,6 +47,8 @@ export async function sha256Beside(
 ): Promise<string> {
   try {
     const thread = new Worker(work, { eval: true, workerData: { texts, paths } });
+    running.add(thread);
+    thread.once('exit', () => running.delete(thread));
     const [digest]: unknown[] = await once(thread, 'message');
     return String(digest);
   } catch {
