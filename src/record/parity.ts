@@ -52,6 +52,8 @@ export interface ParityOptions {
   readonly queriesAtOnce?: number | undefined;
 }
 
+type Composing = Pick<ParityOptions, 'queriesAtOnce'> & { readonly bind: Binding };
+
 export async function compareWithGolden(
   model: Model,
   golden: Golden,
@@ -117,18 +119,38 @@ function siteOf(name: string, golden: Golden): Site | null | undefined {
   return isSite ? parseSite(key) : undefined;
 }
 
+/**
+ * Everything that the reference holds, by site. Patterns are worked out in a graph of their own: where
+ * they are asked for, attention is spelled out, and the other sites must show the attention that runs.
+ */
 async function runGolden(
   model: Model,
   golden: Golden,
   wanted: readonly (Site | null)[],
-  { bind, queriesAtOnce }: Pick<ParityOptions, 'queriesAtOnce'> & { readonly bind: Binding },
+  how: Composing,
   options: SessionOptions,
 ): Promise<Record<string, Fetch>> {
   const sites = new Map(
     wanted.map((site) => site ?? parseSite('logits')).map((site) => [siteKey(site), site]),
   );
-  const { batch, length, lengths, lastPosition, ids } = golden;
-  const composition = { sites: [...sites.values()], length, queriesAtOnce };
+  const patterns = [...sites.values()].filter(({ kind }) => kind === 'pattern');
+  const others = [...sites.values()].filter(({ kind }) => kind !== 'pattern');
+  const fetched: Record<string, Fetch> = {};
+  for (const together of [others, patterns]) {
+    if (together.length === 0) continue;
+    Object.assign(fetched, await fetchSites(model, golden, together, how, options));
+  }
+  return fetched;
+}
+
+async function fetchSites(
+  model: Model,
+  { batch, length, lengths, lastPosition, ids }: Golden,
+  sites: readonly Site[],
+  { bind, queriesAtOnce }: Composing,
+  options: SessionOptions,
+): Promise<Record<string, Fetch>> {
+  const composition = { sites, length, queriesAtOnce };
   const graph = composeModel(model.architecture, model.settings, bind, composition);
   const session = await openSession(graph, options);
   const rows = lengths.flatMap((count, b) =>

@@ -20,12 +20,8 @@ import { feedsOf, forward } from '../support/golden.ts';
 /** Of lengths that fill a last piece, leave one query in it, and lie within the first. */
 const queriesAtOnce = 3;
 
-/** Patterns are given by attention at once, which other tests hold to the same references. */
 async function faultsOf(model: Model, name: string, size = queriesAtOnce): Promise<unknown[]> {
-  const { comparisons } = await parityOf(model, name, {
-    without: /^pattern/,
-    queriesAtOnce: size,
-  });
+  const { comparisons } = await parityOf(model, name, { queriesAtOnce: size });
   expect(comparisons.length).toBeGreaterThan(3);
   return comparisons.filter(({ ofAllowed }) => !(ofAllowed <= 1));
 }

@@ -68,17 +68,12 @@ export async function variantModel(name: string, keys: Json = {}): Promise<Model
 export async function parityOf(
   model: Model,
   name: string,
-  options: { readonly without?: RegExp; readonly queriesAtOnce?: number } = {},
+  options: { readonly queriesAtOnce?: number } = {},
 ): Promise<ParityResult> {
-  const { without, ...others } = options;
   const folder = goldenFolder(name);
   const golden = await readGolden(join(folder, 'golden.safetensors'));
-  const tensors = [...golden.tensors].filter(([tensor]) => without?.test(tensor) !== true);
-  return await compareWithGolden(
-    model,
-    { ...golden, tensors: new Map(tensors) },
-    { floors: await readNoiseFloor(join(folder, 'golden.json')), threads: 1, ...others },
-  );
+  const floors = await readNoiseFloor(join(folder, 'golden.json'));
+  return await compareWithGolden(model, golden, { floors, threads: 1, ...options });
 }
 
 /** The worst error as a multiple of the noise floor; 4 are allowed. */
