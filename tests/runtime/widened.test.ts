@@ -1,6 +1,6 @@
 /** Are weights widened to the numbers that they are, once, and never taken for another graph's? */
 
-import { writeFileSync } from 'node:fs';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { bfloat16ToFloat32, float16ToFloat32 } from '../../src/base/dtype.ts';
 import { readWidened } from '../../src/files/widened.ts';
@@ -21,13 +21,21 @@ function fileOf(bits: Uint16Array): string {
   return path;
 }
 
-/** x · Wᵀ with W [3, 2] from a file, in half precision. */
-function productWith(file: string, offset: number): Graph {
+/** x · Wᵀ with W [3, 2] from a file, in half precision; or the sum of such products with several files. */
+function productWith(file: string, offset: number, ...others: readonly string[]): Graph {
   const g = new Builder('t');
   const x = g.input('x', 'float32', ['rows', 2]);
-  const data = { kind: 'external', file, offset, length: 12 } as const;
-  const weight = g.cast(g.external('w', 'bfloat16', [3, 2], data), 'float32');
-  return g.finish([g.named('y', g.linear(x, weight, undefined, 'out-in'))]);
+  const products = [file, ...others].map((from, i) => {
+    const data = { kind: 'external', file: from, offset, length: 12 } as const;
+    const weight = g.cast(g.external(`w${i}`, 'bfloat16', [3, 2], data), 'float32');
+    return g.linear(x, weight, undefined, 'out-in');
+  });
+  return g.finish([
+    g.named(
+      'y',
+      products.reduce((sum, one) => g.add(sum, one)),
+    ),
+  ]);
 }
 
 const x = { x: { data: Float32Array.of(1, 0, 0, 1), shape: [2, 2] } };
@@ -43,9 +51,11 @@ describe('readWidened', () => {
     ['float16', float16ToFloat32],
   ] as const)('gives what each %s is, and touches nothing beside', (dtype, widen) => {
     const file = fileOf(patterns);
-    const memory = new Float32Array(patterns.length + 2).fill(7);
+    // What was there has bits in all of its bytes.
+    const before = Math.fround(Math.PI);
+    const memory = new Float32Array(patterns.length + 2).fill(before);
     readWidened({ file, offset: start, dtype }, memory.subarray(1, -1));
-    expect([memory[0], memory.at(-1)]).toEqual([7, 7]);
+    expect([memory[0], memory.at(-1)]).toEqual([before, before]);
     const wanted = widen(patterns);
     const wrong = wanted.findIndex((value, i) => !Object.is(memory[i + 1], value));
     expect(wrong).toBe(-1);
@@ -88,6 +98,30 @@ describe('a session with widened weights', () => {
     for (const graph of graphs) sessions.push(await openWidened(graph, { threads: 1 }, weights));
     for (const i of [0, 1, 1, 0]) expect((await sessions[i].run(x))['y'].data).toEqual(mapped[i]);
     for (const session of sessions) await session.close();
+  });
+
+  it('reads all weights of a graph anew where one of them is not held', async () => {
+    const [file, other] = [fileOf(small), fileOf(small.toReversed())];
+    const weights = new WidenedWeights();
+    const one = await openWidened(productWith(file, start), { threads: 1 }, weights);
+    const two = await openWidened(productWith(file, start, other), { threads: 1 }, weights);
+    expect([...(await one.run(x))['y'].data]).toEqual([1, 3, 5, 2, 4, 6]);
+    // Of the other file, at the same offset: 7, 6, 5, 4, 3, 2.
+    expect([...(await two.run(x))['y'].data]).toEqual([8, 8, 8, 8, 8, 8]);
+    await one.close();
+    await two.close();
+  });
+
+  it('takes nothing of a file that became too short for numbers', async () => {
+    const file = fileOf(small);
+    const weights = new WidenedWeights();
+    const session = await openWidened(productWith(file, start, file), { threads: 1 }, weights);
+    const whole = readFileSync(file);
+    truncateSync(file, start + 4);
+    for (let i = 0; i < 2; i++) await expect(session.run(x)).rejects.toThrow('become shorter');
+    writeFileSync(file, whole);
+    expect([...(await session.run(x))['y'].data]).toEqual([2, 6, 10, 4, 8, 12]);
+    await session.close();
   });
 
   it('reads the file once for as many runs and sessions as read the same', async () => {
