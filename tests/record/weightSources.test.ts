@@ -1,14 +1,17 @@
 /** Runs over adapters and ways: what lies on disk, what the manifest says of it, and what must not mix. */
 
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { canonicalJson, type JsonObject } from '../../src/base/json.ts';
 import { extract } from '../../src/record/extract.ts';
 import { planExtraction, type CheckpointRequest } from '../../src/record/plan.ts';
 import { openRun } from '../../src/record/run.ts';
 import { describeDerivation, identityOfWeights, Sources } from '../../src/record/weightSources.ts';
 import type { Manifest } from '../../src/contract/manifest.ts';
 import { goldenFacts, goldenFolder, readJson, readTensors } from '../support/golden.ts';
+import { hollowCheckpoint } from '../support/hollowCheckpoint.ts';
 import { scratchFolder, scratchPath } from '../support/scratch.ts';
 
 const plain = goldenFolder('lora_plain');
@@ -50,6 +53,15 @@ async function run(
 function stored(out: string, name: string, site = 'logits'): Buffer {
   const path = join(out, 'activations', name, `${site}.safetensors`);
   return Buffer.from(readTensors(path).get('last')!.bytes);
+}
+
+/** What docs/formats.md says that a checkpoint's hash is. */
+function digestOf(folder: string): string {
+  const config = readJson(join(folder, 'config.json'));
+  return createHash('sha256')
+    .update(`${canonicalJson(config as JsonObject)}\n`)
+    .update(readFileSync(join(folder, 'model.safetensors')))
+    .digest('hex');
 }
 
 const base = { name: 'base', folder: plain };
@@ -171,6 +183,24 @@ describe('Sources', () => {
       await sources.open({ folder: plain, adapters: [{ path: adapter, scale: 0 }] }),
     ];
     expect(a.variant.model).toBe(b.variant.model);
+  });
+
+  it('hashes one checkpoint after the other, and keeps what goes wrong for whoever waits', async () => {
+    const sources = new Sources([]);
+    const large = hollowCheckpoint(2 ** 18);
+    const first = await sources.open({ folder: large });
+    const spoilt = join(scratchFolder(), 'spoilt');
+    cpSync(plain, spoilt, { recursive: true });
+    const second = await sources.open({ folder: spoilt });
+    const third = await sources.open({ folder: plain });
+    // The large one is still being read, on a thread of its own, so that this one is not yet.
+    rmSync(join(spoilt, 'model.safetensors'));
+    expect(await third.identity).toBe(digestOf(plain));
+    expect(await first.identity).toBe(digestOf(large));
+    await expect(second.identity).rejects.toMatchObject({
+      code: 'CHECKPOINT_MISSING',
+      where: join(spoilt, 'model.safetensors'),
+    });
   });
 });
 
