@@ -2,14 +2,22 @@
  * Which plan is followed, and is what is said of it worked out as it should be?
  */
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { amountsOf, predictSeconds, secondsOf, type Amounts } from '../../src/record/calibrate.ts';
 import { extract } from '../../src/record/extract.ts';
-import { chosenPlan, diskOf, peakBytes, scratchOf } from '../../src/record/foresight.ts';
+import {
+  chosenPlan,
+  diskOf,
+  peakBytes,
+  peakWithDoctor,
+  scratchOf,
+} from '../../src/record/foresight.ts';
+import { doctorPeakBytes } from '../../src/record/passes.ts';
 import { planExtraction, type ExtractRequest, type Plan } from '../../src/record/plan.ts';
-import { scratchPath } from '../support/scratch.ts';
+import { goldenFolder, readJson, readTensors, writeTensors } from '../support/golden.ts';
+import { scratchFolder, scratchPath } from '../support/scratch.ts';
 import { wideModel } from '../support/wideModel.ts';
 
 const prompts = scratchPath('prompts.jsonl');
@@ -82,13 +90,47 @@ describe('chosenPlan', () => {
     expect(chosen(once - 1)).toEqual(['streamed', false]);
     expect(() => chosen(each - 1)).toThrow('this run would need about');
     expect(chosen(2 ** 40, await planned({ checkpoints, plan: 'whole' }))[0]).toBe('whole');
-    // Threads that would cut sums otherwise, and tokens that repay packing, are for the whole plan.
+    // Threads that would cut sums otherwise are for the whole plan.
     expect(chosen(2 ** 40, await planned({ checkpoints, threads: 64 }))[0]).toBe('whole');
-    const many = scratchPath('many.jsonl');
-    const ids = Array.from({ length: 100 }, (_, i) => i);
-    const text = Array.from({ length: 50 }, (_, i) => JSON.stringify({ id: `${i}`, ids }));
-    writeFileSync(many, text.join('\n'));
-    expect(chosen(2 ** 40, await planned({ checkpoints, prompts: many }))[0]).toBe('whole');
+  });
+
+  it('reads more than 4,096 tokens with the whole, which packs its weights once', async () => {
+    const checkpoints = [{ name: 'm', folder: wideModel('BF16') }];
+    const kindFor = async (lengths: readonly number[]): Promise<string> => {
+      const path = scratchPath('many.jsonl');
+      const text = lengths.map((length, i) =>
+        JSON.stringify({ id: `${i}`, ids: Array.from({ length }, (_, t) => t) }),
+      );
+      writeFileSync(path, text.join('\n'));
+      const plan = await planned({ checkpoints, prompts: path });
+      return chosenPlan(plan, { budgetBytes: 2 ** 40, ...nothing }).kind;
+    };
+    const full = Array.from({ length: 64 }, () => 64);
+    expect(await kindFor(full)).toBe('streamed');
+    expect(await kindFor([...full, 1])).toBe('whole');
+  });
+
+  it('streams first only if all weights of all checkpoints are in half precision', async () => {
+    const [half, wide] = [wideModel('BF16'), wideModel()];
+    const norm = 'model.norm.weight';
+    const mixed = scratchFolder('mixed');
+    const tensors = readTensors(join(half, 'model.safetensors'));
+    const floats = readTensors(join(wide, 'model.safetensors')).get(norm)!;
+    writeTensors(join(mixed, 'model.safetensors'), tensors.set(norm, floats));
+    copyFileSync(join(half, 'config.json'), join(mixed, 'config.json'));
+    const kindOf = async (...checkpoints: ExtractRequest['checkpoints']): Promise<string> => {
+      const plan = await planned({ checkpoints });
+      return chosenPlan(plan, { budgetBytes: 2 ** 40, ...nothing }).kind;
+    };
+    const first = { name: 'm', folder: half };
+    expect(await kindOf(first, { name: 'n', folder: half })).toBe('streamed');
+    expect(await kindOf({ name: 'm', folder: mixed })).toBe('whole');
+    expect(await kindOf(first, { name: 'n', folder: wide })).toBe('whole');
+    // A twin's weights are drawn as float32, whatever the checkpoint's are stored as.
+    expect(await kindOf(first, { name: 'n', folder: half, twinSeed: 1 })).toBe('whole');
+    const elsewhere = await planned({ checkpoints: [first], device: 'webgpu' });
+    const { kind } = chosenPlan(elsewhere, { budgetBytes: 2 ** 40, ...nothing });
+    expect(kind).toBe('whole');
   });
 
   it('names the largest batches that would fit', async () => {
@@ -125,6 +167,70 @@ describe('chosenPlan', () => {
   });
 });
 
+/** Of the wide model: the weights of a block, its largest matrix, and all but the head's. */
+const block = 2 * 320 ** 2 + 2 * 80 * 320 + 3 * 640 * 320 + 2 * 320;
+const matrix = 640 * 320;
+const allButHead = 2 * block + 320 + 150 * 320;
+
+describe('memory that is foretold', () => {
+  const half = [{ name: 'm', folder: wideModel('BF16') }];
+
+  it('of a whole model holds its weights as float32, and of halves the largest for a moment', async () => {
+    const [plain] = peaksOf(await planned());
+    expect(peaksOf(await planned({ checkpoints: half }))[0] - plain).toBe(2 * matrix);
+    // Drawn, encoded, read and packed: four copies instead of one.
+    const twin = await planned({ checkpoints: [{ name: 'm', folder: wideModel(), twinSeed: 1 }] });
+    expect(peaksOf(twin)[0] - plain).toBe(3 * 4 * allButHead);
+    // The head, and logits of four rows a batch, in the runtime and here.
+    const withHead = await planned({ sites: 'resid_post,logits' });
+    expect(peaksOf(withHead)[0] - plain).toBe(4 * 150 * 320 + 2 * 4 * (4 * 150));
+    // A head that is the embedding is packed beside the table that rows are looked up in.
+    const tied = [{ name: 'm', folder: goldenFolder('gpt2') }];
+    const [bare] = peaksOf(await planned({ checkpoints: tied }));
+    const [full] = peaksOf(await planned({ checkpoints: tied, sites: 'resid_post,logits' }));
+    const { vocab_size: words, n_embd: width } = readJson(
+      join(goldenFolder('gpt2'), 'config.json'),
+    );
+    expect(full - bare).toBe(4 * Number(words) * Number(width) + 2 * 4 * (4 * Number(words)));
+  });
+
+  it('of attention holds the scores of 64 queries, or of all where patterns or another device want them', async () => {
+    const long = scratchPath('long.jsonl');
+    writeFileSync(long, JSON.stringify({ id: 'p', ids: Array.from({ length: 100 }, (_, i) => i) }));
+    const parts = { prompts: long, batchTokens: 100 };
+    const [plain] = peaksOf(await planned(parts));
+    const rest = 4 * 8 * (100 - 64) * 100;
+    expect(peaksOf(await planned({ ...parts, device: 'webgpu' }))[0] - plain).toBe(rest);
+    const seen = await planned({ ...parts, sites: 'resid_post,pattern.0' });
+    expect(peaksOf(seen)[0] - plain).toBe(rest + 2 * 4 * (8 * 100));
+  });
+
+  it('of a streamed model holds a block, widened once or matrix by matrix, and both ends of a way', async () => {
+    const peakOf = (plan: Plan, widensOnce: boolean): number =>
+      peakBytes({ ...plan, kind: 'streamed', widensOnce });
+    const [wide, halves] = [await planned(), await planned({ checkpoints: half })];
+    expect(peakOf(halves, true)).toBe(peakOf(wide, true));
+    expect(peakOf(wide, false)).toBe(peakOf(wide, true));
+    expect(peakOf(halves, true) - peakOf(halves, false)).toBe((4 - 2) * block - 4 * matrix);
+    const towards = { folder: wideModel('BF16'), at: 0.5 };
+    const way = await planned({ checkpoints: [{ name: 'm', folder: wideModel(), towards }] });
+    for (const widensOnce of [true, false]) {
+      const more = peakOf(way, widensOnce) - peakOf(wide, widensOnce);
+      // What is made of the two is there matrix by matrix, in a copy or a few.
+      expect(more).toBeGreaterThanOrEqual(4 * (block + matrix));
+      expect(more).toBeLessThanOrEqual(4 * (block + 4 * matrix));
+    }
+  });
+
+  it('of a streamed run covers the doctor, who sees every site', async () => {
+    const plan = await planned({ plan: 'streamed' });
+    expect(peakWithDoctor(plan, false)).toBe(peakBytes(plan));
+    expect(peakWithDoctor(plan, true)).toBe(
+      Math.max(peakBytes(plan), doctorPeakBytes(plan.checkpoints[0].model, plan)),
+    );
+  });
+});
+
 describe('what a plan takes', () => {
   it('is two scratch files of the stream, and the rows that stay', async () => {
     const plan = await planned({ plan: 'streamed' });
@@ -153,13 +259,13 @@ describe('what a plan takes', () => {
       3 * 1029 + 0.5 * (1000 + 2 * 10 + 7),
     );
     const plan = await planned({ sites: 'resid_post,logits' });
-    // A block has 2 · 320² + 2 · 80 · 320 + 3 · 640 · 320 + 2 · 320 weights, the head 150 · 320.
+    // The head has 150 · 320 weights.
     expect(amountsOf(plan, plan.checkpoints[0], true)).toEqual({
       kind: 'whole',
       blocks: 2,
       passes: [24, 24, 24],
       headRows: 12,
-      headBlocks: (150 * 320) / (2 * 320 ** 2 + 2 * 80 * 320 + 3 * 640 * 320 + 2 * 320),
+      headBlocks: (150 * 320) / block,
       headRuns: 3,
       doctorOpens: 0,
     });
