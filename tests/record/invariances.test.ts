@@ -35,6 +35,17 @@ const bare = sums(prompts);
 const [beside, alone] = companyOf(prompts, model).map((batch) => sums(batch.prompts));
 const begin = lengths.map((_, i) => lengths.slice(0, i).reduce((sum, length) => sum + length, 0));
 
+describe('companyOf', () => {
+  it('has another order, other lengths and another token for padding than the prompts', () => {
+    const [together, single] = companyOf(prompts, model);
+    const longer = [...prompts[0], ...prompts[0].slice(0, 3)];
+    expect(together.prompts).toEqual([longer, prompts[3], prompts[2]]);
+    expect(single.prompts).toEqual([prompts[1]]);
+    // Passes pad with token 0 unless told.
+    expect([0, undefined]).not.toContain(together.fill);
+  });
+});
+
 describe('isUnmoved', () => {
   it('hears every row of the prompts in other company', () => {
     expect(isUnmoved(bare, beside, prompts)).toBe(true);
