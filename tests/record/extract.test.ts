@@ -332,6 +332,11 @@ describe('extract --add', () => {
     const [shared, whole] = [values(out), values(own)];
     const floor = goldenFacts('llama_mha').noise_floor['resid_post.0'].max_abs;
     shared.forEach((value, i) => expect(Math.abs(value - whole[i])).toBeLessThanOrEqual(floor));
+    // To read beginnings otherwise is another plan, of a checkpoint that the run names.
+    const never = { ...asked([first]), prefixSharing: 'never' } as const;
+    await expect(extract(await planExtraction(never), { out, add: true })).rejects.toThrow(
+      'the folder holds a run of another plan',
+    );
     // Alone it cannot know the passes, and says what to do.
     const third = { ...second, name: 'third' };
     const alone = await planFor(await planExtraction(asked([third])), out, 2 ** 30);

@@ -1,4 +1,4 @@
-/** Is an unfinished run finished by what began it, and by nothing else? */
+/** Is a run gone on with by what began it, and by nothing else? */
 
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -79,4 +79,27 @@ describe('an unfinished run', () => {
       expect(differences(out, contentsOf(undisturbed))).toEqual([]);
     },
   );
+});
+
+describe('a finished run', () => {
+  it('is refused a twin of the same name from another seed', async () => {
+    const { folder, prompts } = inputs();
+    const request = (twinSeed: number): ExtractRequest => ({
+      checkpoints: [{ name: 'twin', folder, twinSeed }],
+      prompts,
+      sites: 'resid_post',
+      positions: 'last',
+      batchTokens: 64,
+      threads: 1,
+      store: 'float32',
+      ignoredConfigKeys: [],
+    });
+    const out = scratchPath('run');
+    await extract(await planExtraction(request(1)), { out });
+    expect(await extract(await planExtraction(request(1)), { out })).toMatchObject({ ran: false });
+    await expect(extract(await planExtraction(request(2)), { out })).rejects.toMatchObject({
+      code: 'PLAN_CONFLICT',
+      what: 'the folder holds another checkpoint called "twin"',
+    });
+  });
 });
