@@ -168,6 +168,20 @@ describe('what is said of triggered against untriggered rows', () => {
     expect(alignmentPlot(sceneOf({ pair: 'standard..planb' }), null)).toBeNull();
   });
 
+  it('has a control that was measured later, and has it first of what stands beside', () => {
+    const all = report.contrasts ?? [];
+    // As `shift` leaves them that was asked without --control before.
+    const before = all.map((of) => ({ ...of, id: `${of.id}.before`, control: null }));
+    const other = all.map((of) => ({ ...of, pair: 'backdoored..another', control: null }));
+    const of = { ...report, contrasts: [...before, ...other, ...all] };
+    const plot = alignmentPlot(sceneOf({ layer: 1 }, of), null);
+    expect(plot?.contrasts.map(({ pair, control }) => [pair, control])).toEqual([
+      ['backdoored..planb', 'backdoored..standard'],
+      ['backdoored..standard', null],
+      ['backdoored..another', null],
+    ]);
+  });
+
   it('leaves out what is undefined, never as 0', () => {
     const contrast = (report.contrasts ?? []).find(
       ({ position, pair }) => position === 'last' && pair === 'backdoored..planb',

@@ -245,6 +245,8 @@ describe('curveSentences', () => {
     );
     expect(words).toContain('Highest AUROC: backdoored 0.950');
     expect(say(curve('backdoored', [0.9]), curve('twin', [0.7]))).not.toContain('random weights');
+    // Neither reads anything there: the trained interval reaches into its null band.
+    expect(say(curve('backdoored', [0.55]), curve('twin', [0.6]))).not.toContain('random weights');
   });
 });
 
@@ -273,6 +275,27 @@ describe('shifts of one pair that several commands measured', () => {
     // Measured twice on the same rows: the later.
     expect(sets.find(({ name }) => name === second.name)?.n).toBe(2);
     expect(cosines).toContainEqual({ a: names[1], b: second.name, cosine: 0.25 });
+  });
+
+  it('are of the position and the kind of site that are shown, and keep a name that has no rows to go by', () => {
+    const [shift] = report.shifts;
+    const elsewhere = [
+      { ...shift, id: 'a', site_kind: 'mlp_out' },
+      { ...shift, id: 'b', position: 'elsewhere' },
+    ];
+    const all = {
+      ...shift,
+      id: 'all',
+      points: shift.points.map((point) => ({
+        ...point,
+        sets: point.sets.map((set) => ({ ...set, where: '' })),
+      })),
+    };
+    const { scene } = resolve({ ...report, shifts: [...report.shifts, all] }, initialState);
+    const more = { ...report, shifts: [...report.shifts, ...elsewhere, all] };
+    expect(resolve(more, initialState).scene.shifts).toEqual(scene.shifts);
+    const names = scene.shifts.flatMap(({ points }) => points[0].sets.map(({ name }) => name));
+    expect(names).not.toContain('');
   });
 });
 
@@ -335,6 +358,13 @@ describe('planeSentences', () => {
       // atan2(1, 0) − atan2(4, 3) = 90° − 53.13°
       'The two mean shifts point 37° apart.',
     ]);
+    // 170° and −170°: the shorter way round.
+    const [x, y] = [Math.cos(Math.PI / 18), Math.sin(Math.PI / 18)];
+    const across = planeSentences(scene, [
+      { name: 'triggered', n: 8, from: [0, 0], to: [-x, y] },
+      { name: 'untriggered', n: 9, from: [0, 0], to: [-x, -y] },
+    ]);
+    expect(across.at(-1)).toBe('The two mean shifts point 20° apart.');
   });
 
   it('prints the basis', () => {
