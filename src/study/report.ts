@@ -160,5 +160,7 @@ function isReport(value: unknown): value is Report {
   if (!isJsonObject(value) || value['schema'] !== reportSchema || !isJsonObject(value['run'])) {
     return false;
   }
+  // Its digits name the file that this report is kept as once it is an earlier one.
+  if (!/^[0-9a-f]{64}$/.test(String(value['run']['manifest_sha256']))) return false;
   return ['curves', 'shifts', 'projections', 'findings'].every((key) => Array.isArray(value[key]));
 }

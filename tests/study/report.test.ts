@@ -303,6 +303,11 @@ describe('extendReport', () => {
     );
     writeFileSync(path, good.slice(0, 40));
     await expect(readReport(run)).rejects.toMatchObject({ code: 'RUN_INVALID' });
+    // What would be kept under a name of its own making, out of the run's folder.
+    for (const hash of ['/../../x', '']) {
+      writeFileSync(path, good.replaceAll(run.manifestSha256, hash));
+      await expect(extendReport(run, {})).rejects.toMatchObject({ code: 'RUN_INVALID' });
+    }
     writeFileSync(path, good.replaceAll(run.manifestSha256, '0'.repeat(64)));
     expect((await readReport(run)).findings).toEqual([]);
     writeFileSync(path, good);
