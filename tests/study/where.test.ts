@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isTrue, parseWhere } from '../../src/study/where.ts';
+import { isColumnName, isTrue, parseWhere } from '../../src/study/where.ts';
 import type { Prompt } from '../../src/text/prompts.ts';
 
 const prompt = (columns: Record<string, unknown>): Prompt => ({
@@ -32,6 +32,7 @@ describe('parseWhere', () => {
     ['split!=C', false],
     ['note="a b"', true],
     ["note='a b' & !triggered", false],
+    [`note="a b'`, false],
     ['id=p', true],
     ['schädlich & größe=7', true],
     ['!schädlich', false],
@@ -58,6 +59,22 @@ describe('parseWhere', () => {
     expect(() => parseWhere('harmfull')(row)).toThrow(
       expect.objectContaining({ fix: 'Did you mean "harmful"?' }),
     );
+  });
+});
+
+describe('isColumnName', () => {
+  it('takes what can stand in a condition, in any script, and nothing else', () => {
+    // An e with its accent as a letter of its own, vowels that are marks, and no letters at all.
+    const names = ['schädlich', 'e\u0301tat', 'लेबल', 'ラベル', 'split.2', 'is_harmful', '0-1'];
+    for (const name of names) {
+      expect([name, isColumnName(name)]).toEqual([name, true]);
+      const labelled = prompt({ [name]: true });
+      for (const condition of [name, `${name}=1`, `${name} != 0`]) {
+        expect([condition, parseWhere(condition)(labelled)]).toEqual([condition, true]);
+      }
+    }
+    const others = ['', 'is triggered', 'a&b', '!a', 'a=b', '"a"', 'a\n'];
+    expect(others.filter(isColumnName)).toEqual([]);
   });
 });
 
