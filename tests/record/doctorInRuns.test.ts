@@ -77,8 +77,8 @@ describe('extract with the doctor', () => {
     expect((await openRun(out)).manifest.doctor).toEqual(before);
   });
 
-  it('refuses to run what is WRONG, and writes nothing', async () => {
-    const plan = await planOf();
+  it.each(['whole', 'streamed'] as const)('refuses to run what is WRONG when %s', async (kind) => {
+    const plan = await planOf({ plan: kind });
     const [first, ...others] = plan.checkpoints;
     const { architecture } = first.model;
     const model: typeof first.model = {
