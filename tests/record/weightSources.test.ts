@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { canonicalJson, type JsonObject } from '../../src/base/json.ts';
+import { canonicalJson } from '../../src/base/json.ts';
 import { extract } from '../../src/record/extract.ts';
 import { planExtraction, type CheckpointRequest } from '../../src/record/plan.ts';
 import { openRun } from '../../src/record/run.ts';
@@ -59,7 +59,7 @@ function stored(out: string, name: string, site = 'logits'): Buffer {
 function digestOf(folder: string): string {
   const config = readJson(join(folder, 'config.json'));
   return createHash('sha256')
-    .update(`${canonicalJson(config as JsonObject)}\n`)
+    .update(`${canonicalJson(config)}\n`)
     .update(readFileSync(join(folder, 'model.safetensors')))
     .digest('hex');
 }
@@ -187,17 +187,17 @@ describe('Sources', () => {
 
   it('hashes one checkpoint after the other, and keeps what goes wrong for whoever waits', async () => {
     const sources = new Sources([]);
-    const large = hollowCheckpoint(2 ** 18);
-    const first = await sources.open({ folder: large });
+    const hollow = hollowCheckpoint(2 ** 18);
+    const large = await sources.open({ folder: hollow });
     const spoilt = join(scratchFolder(), 'spoilt');
     cpSync(plain, spoilt, { recursive: true });
-    const second = await sources.open({ folder: spoilt });
-    const third = await sources.open({ folder: plain });
+    const failing = await sources.open({ folder: spoilt });
+    const small = await sources.open({ folder: plain });
     // The large one is still being read, on a thread of its own, so that this one is not yet.
     rmSync(join(spoilt, 'model.safetensors'));
-    expect(await third.identity).toBe(digestOf(plain));
-    expect(await first.identity).toBe(digestOf(large));
-    await expect(second.identity).rejects.toMatchObject({
+    expect(await small.identity).toBe(digestOf(plain));
+    expect(await large.identity).toBe(digestOf(hollow));
+    await expect(failing.identity).rejects.toMatchObject({
       code: 'CHECKPOINT_MISSING',
       where: join(spoilt, 'model.safetensors'),
     });
