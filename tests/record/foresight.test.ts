@@ -133,14 +133,18 @@ describe('chosenPlan', () => {
     expect(kind).toBe('whole');
   });
 
-  it('names the largest batches that would fit', async () => {
-    const plan = await planned({ batchTokens: 48 });
-    const smaller = await planned({ batchTokens: 18 });
-    const budgetBytes = peaksOf(smaller)[1] + 1;
-    expect(() => chosenPlan(plan, { budgetBytes, ...nothing })).toThrow(
-      expect.objectContaining({ fix: expect.stringContaining('--batch-tokens 16,') }),
-    );
-  });
+  it.each(['F32', 'BF16'] as const)(
+    'names the largest batches that would fit in %s',
+    async (dtype) => {
+      const checkpoints = [{ name: 'm', folder: wideModel(dtype) }];
+      const plan = await planned({ checkpoints, batchTokens: 48 });
+      const smaller = await planned({ checkpoints, batchTokens: 18 });
+      const budgetBytes = peakBytes(smaller, { kind: 'streamed', widensOnce: false }) + 1;
+      expect(() => chosenPlan(plan, { budgetBytes, ...nothing })).toThrow(
+        expect.objectContaining({ fix: expect.stringContaining('--batch-tokens 16,') }),
+      );
+    },
+  );
 
   it('leaves a run what it began as, whatever is free now', async () => {
     const out = scratchPath('run');
