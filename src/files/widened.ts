@@ -19,7 +19,7 @@ export interface HalfRange {
 }
 
 /** Elements of a piece. */
-const pieceLength = 2 ** 16;
+const pieceLength = 2 ** 14;
 
 const piece = new Uint16Array(pieceLength);
 const pieceBytes = new Uint8Array(piece.buffer);

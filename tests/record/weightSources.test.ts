@@ -187,7 +187,7 @@ describe('Sources', () => {
 
   it('hashes one checkpoint after the other, and keeps what goes wrong for whoever waits', async () => {
     const sources = new Sources([]);
-    const hollow = hollowCheckpoint(2 ** 18);
+    const hollow = hollowCheckpoint(2 ** 19);
     const large = await sources.open({ folder: hollow });
     const spoilt = join(scratchFolder(), 'spoilt');
     cpSync(plain, spoilt, { recursive: true });
