@@ -10,6 +10,12 @@
 import { nearest, UserError } from '../base/errors.ts';
 import type { Prompt } from '../text/prompts.ts';
 
+/** What a column is called in a condition: letters of any script, their marks, digits, `_`, `.` and `-`. */
+const columnName = String.raw`[\p{L}\p{M}\p{N}_.-]+`;
+const isName = new RegExp(`^${columnName}$`, 'u');
+const inComparison = new RegExp(String.raw`^(${columnName})\s*(!?=)(?!\s*=)\s*(.+)$`, 'u');
+const byItself = new RegExp(String.raw`^(!?)\s*(${columnName})$`, 'u');
+
 /** @returns Whether a prompt meets all terms. @throws {UserError} `USAGE` for what cannot be read. */
 export function parseWhere(expression: string): (prompt: Prompt) => boolean {
   if (expression.trim() === '') return () => true;
@@ -19,17 +25,17 @@ export function parseWhere(expression: string): (prompt: Prompt) => boolean {
 
 /** Whether a column's name can stand in a condition. */
 export function isColumnName(name: string): boolean {
-  return /^[\p{L}\p{M}\p{N}_.-]+$/u.test(name);
+  return isName.test(name);
 }
 
 function parseTerm(term: string, expression: string): (prompt: Prompt) => boolean {
-  const comparison = /^([\p{L}\p{M}\p{N}_.-]+)\s*(!?=)(?!\s*=)\s*(.+)$/u.exec(term);
+  const comparison = inComparison.exec(term);
   if (comparison !== null) {
     const [, column, operator, wanted] = comparison;
     const value = unquoted(wanted.trim());
     return (prompt) => isSame(columnOf(prompt, column), value) === (operator === '=');
   }
-  const flag = /^(!?)\s*([\p{L}\p{M}\p{N}_.-]+)$/u.exec(term);
+  const flag = byItself.exec(term);
   if (flag !== null) return (prompt) => isTrue(prompt, flag[2]) === (flag[1] === '');
   throw new UserError('USAGE', `"${term}" is no condition`, {
     where: `--where ${JSON.stringify(expression)}`,
