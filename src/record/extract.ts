@@ -20,11 +20,10 @@ import { siteKey } from '../graph/sites.ts';
 import { composeModel } from '../../models/compose.ts';
 import { openSession, type Session } from '../runtime/session.ts';
 import { WidenedWeights } from '../runtime/widened.ts';
-import { defaultBudgetBytes, requireBudget } from '../runtime/budget.ts';
+import { defaultBudgetBytes } from '../runtime/budget.ts';
 import { Caches, cacheShape, neededFrom } from './caches.ts';
 import { chosenPlan, diskOf, scratchOf } from './foresight.ts';
 import { examineQuickly, wordOf } from './doctor.ts';
-import { doctorPeakBytes } from './passes.ts';
 import {
   elsewhere,
   forceReplyText,
@@ -84,19 +83,15 @@ export async function extract(asked: Plan, options: ExtractOptions): Promise<Ext
   const { manifest: earlier, unfinished, hasLeftovers } = await readRunState(out);
   if (hasLeftovers) await clearLeftovers(out);
   const budgetBytes = options.memoryBudgetBytes ?? defaultBudgetBytes();
-  const plan = chosenPlan(asked, { budgetBytes, earlier, unfinished });
+  const hasDoctor = options.doctor === true;
+  const plan = chosenPlan(asked, { budgetBytes, hasDoctor, earlier, unfinished });
   const tasks = await tasksLeft(plan, earlier, options);
   if (tasks.length === 0 && earlier !== null) return { manifest: earlier, ran: false, tokens: 0 };
   if (unfinished !== null) requireSamePlan(unfinished, await identityOf(plan, tasks), out);
-  if (options.doctor === true) {
-    const needed = Math.max(...tasks.map(({ model }) => doctorPeakBytes(model, plan)));
-    requireBudget(needed, budgetBytes, 'the doctor, whom --no-doctor leaves out');
-  }
   if (unfinished === null) await requireDisk(plan, tasks, out);
 
   const widened = plan.kind === 'streamed' && plan.widensOnce ? new WidenedWeights() : null;
-  const words =
-    options.doctor === true ? await askDoctor(plan, tasks, { progress, widened }) : null;
+  const words = hasDoctor ? await askDoctor(plan, tasks, { progress, widened }) : null;
   // Weights are hashed on another thread: what can be done without their hash comes first.
   const isNew = unfinished === null && earlier === null;
   const first = isNew && plan.kind === 'whole' ? await openTask(plan, tasks[0]) : null;

@@ -196,14 +196,14 @@ function layerOf(name: string, { model }: PlannedCheckpoint): number | null {
   return null;
 }
 
-/** Bytes of memory at the peak of a plan, the doctor's examination of a streamed model included. */
-export function peakWithDoctor(plan: Plan, hasDoctor: boolean): number {
-  // The doctor of a whole model reads its weights as they lie, and holds less than the run does.
-  const examined = hasDoctor && plan.kind === 'streamed' ? plan.checkpoints : [];
+/** Bytes of memory at the peak of a plan that is carried out so, the doctor's examination included. */
+export function peakWithDoctor(plan: Plan, hasDoctor: boolean, manner: Manner = plan): number {
+  const { device = 'cpu' } = plan.request;
+  const examined = hasDoctor ? plan.checkpoints : [];
   return Math.max(
-    peakBytes(plan),
+    peakBytes(plan, manner),
     ...examined.map(({ model, record }) =>
-      record.twin_seed === null ? doctorPeakBytes(model, plan) : 0,
+      record.twin_seed === null ? doctorPeakBytes(model, { ...manner, device }) : 0,
     ),
   );
 }
@@ -219,10 +219,10 @@ export function describeNeeds(plan: Plan, hasDoctor: boolean): string {
 }
 
 /** The plan that a command into this folder follows; see `chosenPlan`. */
-export async function planFor(plan: Plan, out: string, budgetBytes: number): Promise<Plan> {
+export async function planFor(plan: Plan, out: string, allowed: Allowed): Promise<Plan> {
   const { manifest: earlier, unfinished } = await readRunState(out);
   return chosenPlan(earlier === null ? plan : sharedAs(earlier, plan), {
-    budgetBytes,
+    ...allowed,
     earlier,
     unfinished,
   });
@@ -244,8 +244,13 @@ function sharedAs({ plan: before, checkpoints }: Manifest, plan: Plan): Plan {
   return isSame(as) ? as : plan;
 }
 
-export interface Choosing {
+interface Allowed {
   readonly budgetBytes: number;
+  /** Whether each checkpoint is examined before it is run. */
+  readonly hasDoctor: boolean;
+}
+
+export interface Choosing extends Allowed {
   /** What the folder holds already. */
   readonly earlier: Manifest | null;
   readonly unfinished: RunIdentity | null;
@@ -256,8 +261,9 @@ export interface Choosing {
  *
  * @throws {UserError} `NOT_ENOUGH_MEMORY` if what was asked for, or every kind, needs more than is allowed.
  */
-export function chosenPlan(plan: Plan, { budgetBytes, earlier, unfinished }: Choosing): Plan {
+export function chosenPlan(plan: Plan, choosing: Choosing): Plan {
   const { request } = plan;
+  const { budgetBytes, hasDoctor, earlier, unfinished } = choosing;
   if (request.plan === 'streamed') requireCpu(plan);
   const begun = kindOf(earlier, unfinished);
   const asked = request.plan ?? begun;
@@ -265,9 +271,9 @@ export function chosenPlan(plan: Plan, { budgetBytes, earlier, unfinished }: Cho
   const manners = mannersOf(plan).filter(({ kind }) =>
     asked === undefined ? isOnCpu || kind === 'whole' : kind === asked,
   );
-  const fitting = manners.find((manner) => peakBytes(plan, manner) <= budgetBytes);
+  const fitting = manners.find((one) => peakWithDoctor(plan, hasDoctor, one) <= budgetBytes);
   if (fitting !== undefined) return { ...plan, ...fitting };
-  throw tooLarge(plan, manners, budgetBytes);
+  throw tooLarge(plan, manners, choosing);
 }
 
 /** In how many ways a plan may be carried out, the quickest first. */
@@ -310,23 +316,35 @@ function requireCpu({ request: { device = 'cpu' } }: Plan): void {
   });
 }
 
-function tooLarge(plan: Plan, manners: readonly Manner[], budgetBytes: number): UserError {
+function tooLarge(
+  plan: Plan,
+  manners: readonly Manner[],
+  { budgetBytes, hasDoctor }: Allowed,
+): UserError {
   const kinds = [...new Set(manners.map(({ kind }) => kind))];
   const least = (of: PlanKind): number =>
-    Math.min(...manners.filter(({ kind }) => kind === of).map((m) => peakBytes(plan, m)));
+    Math.min(
+      ...manners
+        .filter(({ kind }) => kind === of)
+        .map((manner) => peakWithDoctor(plan, hasDoctor, manner)),
+    );
   const needs = kinds.map((kind) => `${formatBytes(least(kind))} (${kind})`);
-  const batch = kinds.includes('streamed') ? largestBatch(plan, budgetBytes) : null;
   return new UserError(
     'NOT_ENOUGH_MEMORY',
     `this run would need about ${needs.join(' or ')} of memory; ${formatBytes(budgetBytes)} are allowed`,
-    {
-      where: 'extract',
-      fix:
-        batch === null
-          ? 'Raise --memory-budget, or use a machine with more memory.'
-          : `Give --batch-tokens ${batch}, with which a streamed run fits, or raise --memory-budget.`,
-    },
+    { where: 'extract', fix: whatFits(plan, manners, budgetBytes) },
   );
+}
+
+function whatFits(plan: Plan, manners: readonly Manner[], budgetBytes: number): string {
+  if (manners.some((manner) => peakBytes(plan, manner) <= budgetBytes)) {
+    return 'Give --no-doctor, since only the doctor needs so much, or raise --memory-budget.';
+  }
+  const isStreamable = manners.some(({ kind }) => kind === 'streamed');
+  const batch = isStreamable ? largestBatch(plan, budgetBytes) : null;
+  return batch === null
+    ? 'Raise --memory-budget, or use a machine with more memory.'
+    : `Give --batch-tokens ${batch}, with which a streamed run fits, or raise --memory-budget.`;
 }
 
 /** The largest power of two below the batches asked for with which a streamed run fits. */

@@ -11,6 +11,7 @@ import { invariant } from '../base/invariant.ts';
 import { siteKey, type Site } from '../graph/sites.ts';
 import { fromCheckpoint, type Binding } from '../../models/bindings.ts';
 import { composeModel } from '../../models/compose.ts';
+import type { Parameter } from '../../models/architecture.ts';
 import { parametersOf, type Model } from '../../models/model.ts';
 import { predictPeakBytes } from '../runtime/budget.ts';
 import type { DeviceName } from '../base/choices.ts';
@@ -276,35 +277,30 @@ export function reachOf({ architecture, settings }: Model): number {
   return Math.min(settings.context, ...trained);
 }
 
-const wholePlan = { kind: 'whole', widensOnce: false } as const;
+/** How the doctor reads a model, as far as memory depends on it. */
+interface Examining {
+  readonly kind: PlanKind;
+  /** Whether a block in half precision is widened once for all passes; otherwise matrix by matrix. */
+  readonly widensOnce: boolean;
+  readonly device: DeviceName;
+}
 
 /** Bytes of memory at the peak of the doctor's passes, in which every site leaves the graph. */
 export function doctorPeakBytes(
   model: Model,
-  { kind, widensOnce }: { readonly kind: PlanKind; readonly widensOnce: boolean } = wholePlan,
+  { kind = 'whole', widensOnce = false, device = 'cpu' }: Partial<Examining> = {},
 ): number {
-  const { architecture, settings, weights } = model;
-  const { width, mlpWidth, heads, layers, vocabulary, isTied, wordWidth = width } = settings;
+  const { architecture, settings } = model;
+  const { width, mlpWidth, heads, layers, vocabulary } = settings;
   const prompts = samplePrompts(model, 0);
   const longest = prompts[0].length + 3;
   const tokens = prompts.reduce((sum, { length }) => sum + length, 0);
   const inCompany = tokens + 3;
-  const isStreamed = kind === 'streamed';
-  const parts = parametersOf(architecture, settings).filter(
-    ({ name }) => !isStreamed || name.startsWith(architecture.blockPrefix(0)),
+  const held = parametersOf(architecture, settings).filter(
+    ({ name }) => kind === 'whole' || name.startsWith(architecture.blockPrefix(0)),
   );
-  const sizes = parts.map(({ shape }) => shape.reduce((size, axis) => size * axis, 1));
-  const half = parts.reduce((sum, { name }) => {
-    const tensor = weights.get(name);
-    return sum + (tensor === undefined || tensor.dtype === 'F32' ? 0 : tensor.length);
-  }, 0);
-  const all = sizes.reduce((sum, size) => sum + size, 0);
-  // A tied table is looked up as it is stored, and multiplied by in a packed copy.
-  const twice = isTied && !isStreamed ? vocabulary * wordWidth : 0;
-  const isWidenedSingly = isStreamed && !widensOnce && half > 0;
   return predictPeakBytes({
-    parameters: isWidenedSingly ? Math.max(...sizes) : all + twice,
-    halfBytes: isStreamed && widensOnce ? 0 : half,
+    ...weightsOf(model, held, { kind, widensOnce, device }),
     batchTokens: inCompany,
     queriesAtOnce: longest,
     width,
@@ -313,4 +309,28 @@ export function doctorPeakBytes(
     fetched:
       tokens * layers * (7 * width + heads * longest) + (tokens + inCompany) * (width + vocabulary),
   });
+}
+
+/** Elements of the weights that are held as float32, and bytes of those that are held as they are stored. */
+function weightsOf(
+  { settings, weights }: Model,
+  held: readonly Parameter[],
+  { kind, widensOnce, device }: Examining,
+): { readonly parameters: number; readonly halfBytes: number } {
+  const sizes = held.map(({ shape }) => shape.reduce((size, axis) => size * axis, 1));
+  const isHalf = held.map(({ name }) => (weights.get(name)?.dtype ?? 'F32') !== 'F32');
+  const sum = (parts: readonly number[]): number => parts.reduce((all, size) => all + size, 0);
+  const halves = sizes.filter((_, i) => isHalf[i]);
+  if (kind === 'streamed' && widensOnce) return { parameters: sum(sizes), halfBytes: 0 };
+  if (device !== 'cpu') {
+    const { vocabulary, isTied, wordWidth = settings.width } = settings;
+    // A tied table is looked up as it is stored, and multiplied by in a packed copy.
+    const twice = isTied ? vocabulary * wordWidth : 0;
+    return { parameters: sum(sizes) + twice, halfBytes: 2 * sum(halves) };
+  }
+  // Mapped as they lie; what is in half precision is widened matrix by matrix.
+  return {
+    parameters: sum(sizes) - sum(halves) + Math.max(0, ...halves),
+    halfBytes: 2 * sum(halves),
+  };
 }

@@ -319,10 +319,11 @@ describe('extract --add', () => {
     }));
     const asked = (checkpoints: ExtractRequest['checkpoints']): ExtractRequest =>
       request({ prompts: alike, checkpoints, sites: 'resid_post.0', positions: 'last' });
+    const allowed = { budgetBytes: 2 ** 30, hasDoctor: false };
     const out = await run(asked([first]));
     const both = await planExtraction(asked([first, second]));
     expect(prefixSharing(await planExtraction(asked([first])))).not.toEqual(prefixSharing(both));
-    await extract(await planFor(both, out, 2 ** 30), { out, add: true });
+    await extract(await planFor(both, out, allowed), { out, add: true });
     const { manifest } = await openRun(out);
     expect(manifest.checkpoints.map(({ name }) => name)).toEqual(['gpt2', 'llama_mha']);
     // The same numbers to rounding as in a run of its own.
@@ -339,7 +340,7 @@ describe('extract --add', () => {
     );
     // Alone it cannot know the passes, and says what to do.
     const third = { ...second, name: 'third' };
-    const alone = await planFor(await planExtraction(asked([third])), out, 2 ** 30);
+    const alone = await planFor(await planExtraction(asked([third])), out, allowed);
     await expect(extract(alone, { out, add: true })).rejects.toMatchObject({
       code: 'PLAN_CONFLICT',
       fix: "Name one of the run's own checkpoints in the command as well, so that its passes are taken.",

@@ -44,7 +44,7 @@ function peaksOf(plan: Plan): [number, number] {
   return [peakBytes({ ...plan, kind: 'whole' }), peakBytes({ ...plan, kind: 'streamed' })];
 }
 
-const nothing = { earlier: null, unfinished: null };
+const nothing = { hasDoctor: false, earlier: null, unfinished: null };
 
 describe('a plan of more prompts than a call has room for arguments', () => {
   it('is made and foreseen', async () => {
@@ -72,6 +72,25 @@ describe('chosenPlan', () => {
     expect(chosen(streamed)).toBe('streamed');
     expect(() => chosen(streamed - 1)).toThrow(
       /^this run would need about .* \(whole\) or .* \(streamed\) of memory; .* are allowed — extract$/,
+    );
+  });
+
+  it('counts the doctor, and says where only he needs too much', async () => {
+    const plan = await planned();
+    const [whole, streamed] = (['whole', 'streamed'] as const).map((kind) =>
+      peakWithDoctor({ ...plan, kind }, true),
+    );
+    expect(peaksOf(plan)[0]).toBeLessThan(whole);
+    const chosen = (budgetBytes: number) =>
+      chosenPlan(plan, { ...nothing, budgetBytes, hasDoctor: true }).kind;
+    expect(chosen(whole)).toBe('whole');
+    expect(chosen(whole - 1)).toBe('streamed');
+    expect(chosen(streamed)).toBe('streamed');
+    expect(() => chosen(streamed - 1)).toThrow(
+      expect.objectContaining({ fix: expect.stringMatching(/^Give --no-doctor, /) }),
+    );
+    expect(() => chosen(peaksOf(plan)[1] - 1)).toThrow(
+      expect.objectContaining({ fix: expect.not.stringContaining('--no-doctor') }),
     );
   });
 
@@ -226,12 +245,37 @@ describe('memory that is foretold', () => {
     }
   });
 
-  it('of a streamed run covers the doctor, who sees every site', async () => {
-    const plan = await planned({ plan: 'streamed' });
-    expect(peakWithDoctor(plan, false)).toBe(peakBytes(plan));
-    expect(peakWithDoctor(plan, true)).toBe(
-      Math.max(peakBytes(plan), doctorPeakBytes(plan.checkpoints[0].model, plan)),
+  it.each(['whole', 'streamed'] as const)(
+    'covers the doctor, who sees every site of a model that is %s',
+    async (kind) => {
+      const plan = { ...(await planned()), kind };
+      expect(peakWithDoctor(plan, false)).toBe(peakBytes(plan));
+      expect(peakWithDoctor(plan, true)).toBe(
+        Math.max(peakBytes(plan), doctorPeakBytes(plan.checkpoints[0].model, plan)),
+      );
+      expect(doctorPeakBytes(plan.checkpoints[0].model, plan)).toBeGreaterThan(peakBytes(plan));
+    },
+  );
+
+  it('of the doctor holds weights as they lie, and of halves one matrix as float32', async () => {
+    const [wide, halves] = [await planned(), await planned({ checkpoints: half })].map(
+      ({ checkpoints: [{ model }] }) => model,
     );
+    const all = allButHead + 150 * 320;
+    expect(doctorPeakBytes(halves) - doctorPeakBytes(wide)).toBe((2 - 4) * all + 4 * matrix);
+    const streamed = { kind: 'streamed', widensOnce: false } as const;
+    expect(doctorPeakBytes(wide) - doctorPeakBytes(wide, streamed)).toBe(4 * (all - block));
+    expect(doctorPeakBytes(halves) - doctorPeakBytes(halves, streamed)).toBe(2 * (all - block));
+    expect(doctorPeakBytes(halves, { ...streamed, widensOnce: true })).toBe(
+      doctorPeakBytes(wide, streamed),
+    );
+    // Another device has weights of its own, widened, and a tied table twice.
+    const elsewhere = { device: 'webgpu' } as const;
+    expect(doctorPeakBytes(halves, elsewhere) - doctorPeakBytes(wide, elsewhere)).toBe(2 * all);
+    const tied = await planned({ checkpoints: [{ name: 'm', folder: goldenFolder('gpt2') }] });
+    const [{ model }] = tied.checkpoints;
+    const { vocabulary, width } = model.settings;
+    expect(doctorPeakBytes(model, elsewhere) - doctorPeakBytes(model)).toBe(4 * vocabulary * width);
   });
 });
 

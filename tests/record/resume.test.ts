@@ -78,7 +78,10 @@ describe('an unfinished run', () => {
       expect(existsSync(join(out, 'manifest.json'))).toBe(false);
       // A command that leaves the kind open goes on with what was begun.
       const { plan: _, ...open } = request;
-      await extract(await planFor(await planExtraction(open), out, 2 ** 40), { out });
+      await extract(
+        await planFor(await planExtraction(open), out, { budgetBytes: 2 ** 40, hasDoctor: false }),
+        { out },
+      );
       expect(differences(out, contentsOf(undisturbed))).toEqual([]);
     },
   );

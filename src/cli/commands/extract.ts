@@ -40,7 +40,8 @@ import { table } from '../tables.ts';
 
 export async function run(args: ExtractArgs, io: Io): Promise<number> {
   const budgetBytes = args.memoryBudget ?? defaultBudgetBytes();
-  const plan = await planFor(await planExtraction(requestOf(args)), args.out, budgetBytes);
+  const allowed = { budgetBytes, hasDoctor: args.doctor };
+  const plan = await planFor(await planExtraction(requestOf(args)), args.out, allowed);
   const names = namesOf(plan, args.names);
   if (args.dryRun === true) {
     const seconds = await predictSeconds(plan, args.doctor);
