@@ -75,6 +75,9 @@ function writeTokenizer(folder, size) {
     version: '1.0',
     added_tokens: [],
     pre_tokenizer: { type: 'WhitespaceSplit' },
+    normalizer: null,
+    post_processor: null,
+    decoder: null,
     model,
   };
   const words = { unk_token: 't0', bos_token: 't1', eos_token: 't2', pad_token: 't0' };

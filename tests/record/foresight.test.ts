@@ -319,6 +319,15 @@ describe('what a plan takes', () => {
     });
   });
 
+  it('is not measured while weights are being hashed, which takes a core', async () => {
+    const plan = await planned();
+    const [first] = plan.checkpoints;
+    const gone = { ...first, sha256: Promise.reject(new Error('the hash comes first')) };
+    await expect(predictSeconds({ ...plan, checkpoints: [gone] }, false)).rejects.toThrow(
+      'the hash comes first',
+    );
+  });
+
   it('is measured in moments', async () => {
     const seconds = await predictSeconds(await planned({ plan: 'streamed' }), false);
     expect(seconds).toBeGreaterThan(0.1);
