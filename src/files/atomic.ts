@@ -44,9 +44,24 @@ export async function writeFileAtomic(path: string, content: FileContent): Promi
   }
 }
 
+/** Characters of short pieces that are written together: a call for each line takes longer than the disk. */
+const gathered = 2 ** 16;
+
 async function writeAll(handle: FileHandle, content: FileContent): Promise<void> {
-  const pieces = typeof content === 'string' || content instanceof Uint8Array ? [content] : content;
-  for await (const piece of pieces) await handle.appendFile(piece);
+  if (typeof content === 'string' || content instanceof Uint8Array) {
+    return await handle.appendFile(content);
+  }
+  let text = '';
+  for await (const piece of content) {
+    if (typeof piece === 'string' && text.length + piece.length < gathered) {
+      text += piece;
+      continue;
+    }
+    if (text !== '') await handle.appendFile(text);
+    text = '';
+    await handle.appendFile(piece);
+  }
+  if (text !== '') await handle.appendFile(text);
 }
 
 /** Forces a folder's list of names to disk; does nothing where the system offers no such thing. */

@@ -8,7 +8,7 @@
  */
 
 import { composeModel } from '../../models/compose.ts';
-import { parametersOf, type Model } from '../../models/model.ts';
+import { parametersOf } from '../../models/model.ts';
 import { openSession, type Session } from '../runtime/session.ts';
 import { openWidened, WidenedWeights } from '../runtime/widened.ts';
 import { diskOf, scratchOf } from './foresight.ts';
@@ -43,9 +43,9 @@ export interface Amounts {
 }
 
 /** Bytes a second of rows that are put into their places, forced to disk, read back and digested. */
-const storedPerSecond = 4.5e7;
+const storedPerSecond = 7e7;
 /** Bytes a second of streams between stages. */
-const movedPerSecond = 1.5e8;
+const movedPerSecond = 1.1e8;
 /** Process, folders and files. */
 const fixedSeconds = 0.15;
 /** The doctor's passes through a model, and the tokens of one. */
@@ -101,14 +101,14 @@ export function amountsOf(plan: Plan, checkpoint: PlannedCheckpoint, hasDoctor: 
     headRows: hasHead ? rows : 0,
     headBlocks: hasHead ? (vocabulary * wordWidth) / block : 0,
     headRuns: plan.kind === 'whole' ? plan.passes.length : headGroups(plan, model).length,
-    doctorOpens: hasDoctor && record.twin_seed === null ? doctorOpensOf(plan, model) : null,
+    doctorOpens: hasDoctor && record.twin_seed === null ? doctorOpensOf(plan) : null,
   };
 }
 
-/** The doctor maps weights: what is as wide in its file is open at once, all else is widened. */
-function doctorOpensOf({ kind, widensOnce }: Plan, { weights }: Model): number {
-  if (kind === 'streamed') return widensOnce ? 1 : 2;
-  return [...weights.values()].some(({ dtype }) => dtype !== 'F32') ? doctorRuns : 0;
+/** The doctor maps weights: each of its passes reads, and where need be widens, all of them. */
+function doctorOpensOf({ kind, widensOnce }: Plan): number {
+  if (kind === 'whole') return doctorRuns;
+  return widensOnce ? 1 : 2;
 }
 
 /** Cached tokens that go into a pass. */
@@ -138,12 +138,15 @@ async function measureBlock(plan: Plan, { model, bind }: PlannedCheckpoint): Pro
   );
   const rows = Math.min(largest.segments.length, Math.ceil(timedTokens / largest.length));
   const threads = mapped ? threadsFor(model, plan.request.threads) : plan.request.threads;
-  const began = performance.now();
   const options = { threads, mapped, ...elsewhere(plan.request) };
-  const session =
+  const open = async (): Promise<Session> =>
     mapped && plan.widensOnce
       ? await openWidened(graph, options, new WidenedWeights())
       : await openSession(graph, options);
+  // The first session of a process waits for what all others find there.
+  await (await open()).close();
+  const began = performance.now();
+  const session = await open();
   try {
     const opened = (performance.now() - began) / 1000;
     const run = (count: number, length: number): Promise<number> =>

@@ -45,6 +45,16 @@ describe('writeFileAtomic', () => {
     expect(await readdir(join(folder, 'deep', 'er'))).toEqual(['a.txt']);
   });
 
+  it('keeps pieces in their order, however many and large they are', async () => {
+    const path = join(folder, 'lines.jsonl');
+    const lines = Array.from({ length: 30_000 }, (_, i) => `${'é'.repeat(i % 5)}${i}\n`);
+    const long = 'long'.repeat(2 ** 15);
+    const bytes = Uint8Array.of(0xc3, 0xbc, 0x0a);
+    await writeFileAtomic(path, [...lines, long, ...lines, bytes, 'end']);
+    const all = lines.join('');
+    expect(await readFile(path, 'utf8')).toBe(`${all}${long}${all}ü\nend`);
+  });
+
   it('keeps the old file whole when the content breaks off', async () => {
     const path = join(folder, 'a.txt');
     await writeFileAtomic(path, 'old');

@@ -315,7 +315,7 @@ describe('what a plan takes', () => {
       headRows: 12,
       headBlocks: (150 * 320) / block,
       headRuns: 3,
-      doctorOpens: 0,
+      doctorOpens: 3,
     });
   });
 
