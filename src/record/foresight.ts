@@ -12,7 +12,7 @@ import type { Manifest } from '../contract/manifest.ts';
 import { scratchBytes } from '../files/scratch.ts';
 import { largestOf } from '../math/vectors.ts';
 import { parametersOf } from '../../models/model.ts';
-import { bytesOfPrompt, processBytes } from '../runtime/budget.ts';
+import { bytesOfPrompt, processBytes, pagesAround } from '../runtime/budget.ts';
 import type { RunIdentity } from './manifest.ts';
 import { cacheFloats, cacheShape } from './caches.ts';
 import { doctorPeakBytes } from './passes.ts';
@@ -132,9 +132,6 @@ function bytesAt(stage: Stage, { plan, checkpoint, tokens }: Load): number {
     }
   }
 }
-
-/** A fault in a mapped file brings in this many bytes where they are in the page cache. */
-const pagesAround = 2 ** 16;
 
 /** Bytes that are mapped of each block, and of the embedding's table, as they are stored. */
 function parameterBytes(checkpoint: PlannedCheckpoint): ReadonlyMap<number | 'embedding', number> {

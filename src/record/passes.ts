@@ -13,7 +13,8 @@ import { fromCheckpoint, type Binding } from '../../models/bindings.ts';
 import { composeModel } from '../../models/compose.ts';
 import type { Parameter } from '../../models/architecture.ts';
 import { parametersOf, type Model } from '../../models/model.ts';
-import { predictPeakBytes } from '../runtime/budget.ts';
+import { itemSize, type StoredDtype } from '../files/safetensors.ts';
+import { pagesAround, predictPeakBytes } from '../runtime/budget.ts';
 import type { DeviceName } from '../base/choices.ts';
 import { openSession, type Feed, type Fetch, type Session } from '../runtime/session.ts';
 import { openWidened, type WidenedWeights } from '../runtime/widened.ts';
@@ -300,7 +301,7 @@ export function doctorPeakBytes(
     ({ name }) => kind === 'whole' || name.startsWith(architecture.blockPrefix(0)),
   );
   return predictPeakBytes({
-    ...weightsOf(model, held, { kind, widensOnce, device }),
+    ...weightsOf(model, held, { kind, widensOnce, device, looksUp: inCompany }),
     batchTokens: inCompany,
     queriesAtOnce: longest,
     width,
@@ -313,12 +314,19 @@ export function doctorPeakBytes(
 
 /** Elements of the weights that are held as float32, and bytes of those that are held as they are stored. */
 function weightsOf(
-  { settings, weights }: Model,
+  { architecture, settings, weights }: Model,
   held: readonly Parameter[],
-  { kind, widensOnce, device }: Examining,
+  { kind, widensOnce, device, looksUp }: Examining & { readonly looksUp: number },
 ): { readonly parameters: number; readonly halfBytes: number } {
-  const sizes = held.map(({ shape }) => shape.reduce((size, axis) => size * axis, 1));
-  const isHalf = held.map(({ name }) => (weights.get(name)?.dtype ?? 'F32') !== 'F32');
+  const dtypeOf = (name: string): StoredDtype => weights.get(name)?.dtype ?? 'F32';
+  // Of a mapped table that is only looked up, the pages around the rows are there.
+  const isTable = (name: string): boolean =>
+    device === 'cpu' && !settings.isTied && name === architecture.embedding;
+  const sizes = held.map(({ name, shape }) => {
+    const size = shape.reduce((product, axis) => product * axis, 1);
+    return isTable(name) ? Math.min(size, (looksUp * pagesAround) / itemSize(dtypeOf(name))) : size;
+  });
+  const isHalf = held.map(({ name }) => dtypeOf(name) !== 'F32');
   const sum = (parts: readonly number[]): number => parts.reduce((all, size) => all + size, 0);
   const halves = sizes.filter((_, i) => isHalf[i]);
   if (kind === 'streamed' && widensOnce) return { parameters: sum(sizes), halfBytes: 0 };

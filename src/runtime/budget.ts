@@ -32,6 +32,9 @@ export interface Workload {
 /** Node with onnxruntime and a small tokenizer loaded, before any model. */
 export const processBytes: number = 110 * 2 ** 20;
 
+/** A fault in a mapped file brings in this many bytes where they are in the page cache. */
+export const pagesAround: number = 2 ** 16;
+
 /** A prompt with its columns and tokens, and an answer, as the program holds it. */
 export const bytesOfPrompt: number = 6000;
 

@@ -14,9 +14,10 @@ import {
   peakWithDoctor,
   scratchOf,
 } from '../../src/record/foresight.ts';
-import { doctorPeakBytes } from '../../src/record/passes.ts';
+import { doctorPeakBytes, samplePrompts } from '../../src/record/passes.ts';
 import { planExtraction, type ExtractRequest, type Plan } from '../../src/record/plan.ts';
-import { goldenFolder, readJson, readTensors, writeTensors } from '../support/golden.ts';
+import { goldenFolder, modelIn, readJson, readTensors, writeTensors } from '../support/golden.ts';
+import { hollowCheckpoint } from '../support/hollowCheckpoint.ts';
 import { scratchFolder, scratchPath } from '../support/scratch.ts';
 import { wideModel } from '../support/wideModel.ts';
 
@@ -268,6 +269,15 @@ describe('memory that is foretold', () => {
     expect(doctorPeakBytes(halves) - doctorPeakBytes(halves, streamed)).toBe(2 * (all - block));
     expect(doctorPeakBytes(halves, { ...streamed, widensOnce: true })).toBe(
       doctorPeakBytes(wide, streamed),
+    );
+    // A table that is looked up is there where it was looked at; the head is read whole.
+    const [few, twice] = await Promise.all(
+      [2 ** 16, 2 ** 17].map(async (words) => await modelIn(hollowCheckpoint(words))),
+    );
+    const tokens = samplePrompts(few, 0).flat().length;
+    const logits = 2 * 4 * (tokens + tokens + 3) * 2 ** 16;
+    expect(doctorPeakBytes(twice) - doctorPeakBytes(few)).toBe(
+      4 * few.settings.width * 2 ** 16 + logits,
     );
     // Another device has weights of its own, widened, and a tied table twice.
     const elsewhere = { device: 'webgpu' } as const;
