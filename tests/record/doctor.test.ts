@@ -23,7 +23,6 @@ import { checkDevice, checkGreedy } from '../../src/record/invariances.ts';
 import {
   allSites,
   openPasses,
-  reachOf,
   samplePrompts,
   windowOf,
   type Subject,
@@ -343,23 +342,6 @@ describe('checkTokenizer', () => {
       outcome: 'unclear',
       detail: 'eos is 7 in config.json and 2 in the tokenizer',
     });
-  });
-});
-
-describe('samplePrompts', () => {
-  it('reaches beyond a window that is near, and never beyond where a prefix keeps its numbers', async () => {
-    const sliding = await modelIn(goldenFolder('mistral_sliding'));
-    expect(samplePrompts(sliding, 0)[0].length).toBeGreaterThan(windowOf(sliding, 0) ?? Infinity);
-    const growing = await variantModel('llama_dynamic');
-    const { rope } = [...growing.architecture.rotary(growing.settings).values()][0];
-    expect(reachOf(growing)).toBe('trained' in rope ? rope.trained : undefined);
-    expect(samplePrompts(growing, 0)[0].length).toBeLessThanOrEqual(reachOf(growing) - 4);
-  });
-
-  it('is the same for the same seed', async () => {
-    const model = await modelIn(goldenFolder('gpt2'));
-    expect(samplePrompts(model, 3)).toEqual(samplePrompts(model, 3));
-    expect(samplePrompts(model, 3)).not.toEqual(samplePrompts(model, 4));
   });
 });
 

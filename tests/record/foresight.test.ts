@@ -5,6 +5,7 @@
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { Model } from '../../models/model.ts';
 import { amountsOf, predictSeconds, secondsOf, type Amounts } from '../../src/record/calibrate.ts';
 import { extract } from '../../src/record/extract.ts';
 import {
@@ -258,6 +259,13 @@ describe('memory that is foretold', () => {
     },
   );
 
+  it('covers the doctor on the device of the run', async () => {
+    const plan = await planned({ checkpoints: half, device: 'webgpu' });
+    const [{ model }] = plan.checkpoints;
+    expect(peakWithDoctor(plan, true)).toBe(doctorPeakBytes(model, { device: 'webgpu' }));
+    expect(peakWithDoctor(plan, true)).toBeGreaterThan(doctorPeakBytes(model));
+  });
+
   it('of the doctor holds weights as they lie, and of halves one matrix as float32', async () => {
     const [wide, halves] = [await planned(), await planned({ checkpoints: half })].map(
       ({ checkpoints: [{ model }] }) => model,
@@ -279,11 +287,17 @@ describe('memory that is foretold', () => {
     expect(doctorPeakBytes(twice) - doctorPeakBytes(few)).toBe(
       4 * few.settings.width * 2 ** 16 + logits,
     );
+    const tied = (of: Model): Model => ({ ...of, settings: { ...of.settings, isTied: true } });
+    expect(doctorPeakBytes(tied(twice)) - doctorPeakBytes(tied(few))).toBe(
+      4 * few.settings.width * 2 ** 16 + logits,
+    );
     // Another device has weights of its own, widened, and a tied table twice.
     const elsewhere = { device: 'webgpu' } as const;
     expect(doctorPeakBytes(halves, elsewhere) - doctorPeakBytes(wide, elsewhere)).toBe(2 * all);
-    const tied = await planned({ checkpoints: [{ name: 'm', folder: goldenFolder('gpt2') }] });
-    const [{ model }] = tied.checkpoints;
+    expect(doctorPeakBytes(twice, elsewhere) - doctorPeakBytes(few, elsewhere)).toBe(
+      2 * 4 * few.settings.width * 2 ** 16 + logits,
+    );
+    const model = await modelIn(goldenFolder('gpt2'));
     const { vocabulary, width } = model.settings;
     expect(doctorPeakBytes(model, elsewhere) - doctorPeakBytes(model)).toBe(4 * vocabulary * width);
   });

@@ -2,7 +2,16 @@
 
 import { describe, expect, it } from 'vitest';
 import { companyOf } from '../../src/record/invariances.ts';
-import { allSites, endSites, look, samplePrompts, sharedTokens } from '../../src/record/passes.ts';
+import {
+  allSites,
+  endSites,
+  look,
+  reachOf,
+  samplePrompts,
+  sharedTokens,
+  windowOf,
+} from '../../src/record/passes.ts';
+import { variantModel } from '../support/families.ts';
 import { WidenedWeights } from '../../src/runtime/widened.ts';
 import { goldenFolder, modelIn } from '../support/golden.ts';
 import { wideModel } from '../support/wideModel.ts';
@@ -55,5 +64,20 @@ describe('samplePrompts', () => {
     expect(other.length).not.toBe(first.length);
     expect(other.slice(known).filter((token, t) => token === first[known + t])).toEqual([]);
     expect(stranger.slice(0, 3)).not.toEqual(first.slice(0, 3));
+  });
+
+  it('reaches beyond a window that is near, and never beyond where a prefix keeps its numbers', async () => {
+    const sliding = await modelIn(goldenFolder('mistral_sliding'));
+    expect(samplePrompts(sliding, 0)[0].length).toBeGreaterThan(windowOf(sliding, 0) ?? Infinity);
+    const growing = await variantModel('llama_dynamic');
+    const { rope } = [...growing.architecture.rotary(growing.settings).values()][0];
+    expect(reachOf(growing)).toBe('trained' in rope ? rope.trained : undefined);
+    expect(samplePrompts(growing, 0)[0].length).toBeLessThanOrEqual(reachOf(growing) - 4);
+  });
+
+  it('is the same for the same seed', async () => {
+    const model = await modelIn(goldenFolder('gpt2'));
+    expect(samplePrompts(model, 3)).toEqual(samplePrompts(model, 3));
+    expect(samplePrompts(model, 3)).not.toEqual(samplePrompts(model, 4));
   });
 });
